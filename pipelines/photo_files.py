@@ -1,0 +1,99 @@
+"""Finding JPEG files and looking at their headers, before anything is decoded."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from pipelines.errors import PhotoError
+
+JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
+MAX_PIXELS = 100_000_000
+EXIF_ORIENTATION_TAG = 0x0112
+
+
+@dataclass(frozen=True)
+class PhotoFile:
+    """A JPEG file whose header is sound.
+
+    Attributes:
+        path: the file.
+        orientation: EXIF orientation, 1 (upright) to 8.
+        bytes: size of the file.
+    """
+
+    path: Path
+    orientation: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A file that is left out, and why."""
+
+    path: Path
+    reason: str
+
+
+def find_jpegs(folder: Path) -> list[Path]:
+    """Lists all `.jpg` and `.jpeg` files below `folder` (any letter case), sorted by path.
+
+    Hidden files and folders (their names start with a dot) are passed over.
+    """
+    found = (
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in JPEG_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+    return sorted(found)
+
+
+def inspect_header(path: Path) -> PhotoFile:
+    """Reads the header of a JPEG file.
+
+    Raises:
+        PhotoError: the file is empty, unreadable, no JPEG whatever its name says, or claims more
+            than `MAX_PIXELS` pixels.
+    """
+    try:
+        size = path.stat().st_size
+        if size == 0:
+            raise PhotoError(path, "empty file")
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures and odd EXIF; the limit here is our own.
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                return PhotoFile(path, _checked_orientation(path, image), size)
+    except UnidentifiedImageError:
+        raise PhotoError(path, "not an image, or its header is damaged") from None
+    except Image.DecompressionBombError:
+        raise PhotoError(path, _too_large()) from None
+    except (OSError, SyntaxError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PhotoError(path, f"cannot be read: {reason}") from None
+
+
+def inspect_headers(paths: list[Path]) -> Iterator[PhotoFile | Rejection]:
+    """Reads the headers of `paths`; files that fail come as a `Rejection`."""
+    for path in paths:
+        try:
+            yield inspect_header(path)
+        except PhotoError as error:
+            yield Rejection(path, error.reason)
+
+
+def _checked_orientation(path: Path, image: Image.Image) -> int:
+    if image.format not in ("JPEG", "MPO"):
+        raise PhotoError(path, f"named JPEG but holds {image.format}")
+    if image.width * image.height > MAX_PIXELS:
+        raise PhotoError(path, _too_large())
+    orientation = image.getexif().get(EXIF_ORIENTATION_TAG, 1)
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _too_large() -> str:
+    return f"claims more than {MAX_PIXELS // 1_000_000} million pixels"

@@ -1,0 +1,269 @@
+"""One pass over a folder of photos before anything learns from it.
+
+The pass decodes every photo once. It finds what cannot be used (broken files, files that are not
+JPEG, gray and toned originals), the mean ab of the rest, and, where asked to, keeps each photo as
+a ready Lab record, so that later epochs need neither JPEG decoding nor colour conversion.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from pipelines.decoding import Resize, Tensor, decode_jpeg, resize_square
+from pipelines.errors import NoPhotosError
+from pipelines.grayness import why_gray
+from pipelines.lab_records import (
+    Summary,
+    fingerprint,
+    lab_batch,
+    load_summary,
+    record_path,
+    save_summary,
+)
+from pipelines.photo_files import PhotoFile, Rejection, find_jpegs, inspect_headers
+
+_BATCH = 16
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class PreparedPhotos:
+    """The usable photos of a folder.
+
+    Attributes:
+        root: the folder.
+        files: the usable photos, sorted by path.
+        rejected: the files that were left out, and why.
+        photo_mean_ab: mean (a, b) of each usable photo, scaled to [-1, 1].
+        image_size: side of the square pictures.
+        resize: how they were made square.
+        records: folder of Lab records, or None where photos are decoded anew each epoch.
+    """
+
+    root: Path
+    files: tuple[PhotoFile, ...]
+    rejected: tuple[Rejection, ...]
+    photo_mean_ab: tuple[tuple[float, float], ...]
+    image_size: int
+    resize: Resize
+    records: Path | None
+
+    def __len__(self) -> int:
+        """The number of usable photos."""
+        return len(self.files)
+
+    @property
+    def photos(self) -> tuple[Path, ...]:
+        """The paths of the usable photos, sorted."""
+        return tuple(file.path for file in self.files)
+
+    @property
+    def mean_ab(self) -> tuple[float, float]:
+        """Mean (a, b) over all pixels of the usable photos, scaled to [-1, 1]."""
+        mean_a, mean_b = np.mean(self.photo_mean_ab, axis=0).tolist()
+        return mean_a, mean_b
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of names and sizes: equal where the same photos are seen the same way."""
+        entries = [(file.path.name, file.bytes) for file in self.files]
+        described = json.dumps([entries, self.image_size, self.resize])
+        return hashlib.sha256(described.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def split(self, share: float, seed: int) -> tuple["PreparedPhotos", "PreparedPhotos"]:
+        """Splits into the rest and a random `share` of the photos, at least one on each side.
+
+        Raises:
+            NoPhotosError: there are fewer than two photos.
+        """
+        if len(self) < 2:
+            raise NoPhotosError("one photo cannot be split into training and validation photos")
+        order = np.random.default_rng(seed).permutation(len(self))
+        held_out = min(max(1, round(share * len(self))), len(self) - 1)
+        rest = replace(self._subset(order[held_out:]), rejected=self.rejected)
+        return rest, self._subset(order[:held_out])
+
+    def evenly_spaced(self, count: int) -> "PreparedPhotos":
+        """Takes at most `count` of the photos, evenly spaced over the sorted list."""
+        return self._subset(np.array(_evenly_spaced(range(len(self)), count)))
+
+    def _subset(self, indices: np.ndarray) -> "PreparedPhotos":
+        chosen = np.sort(indices)
+        return replace(
+            self,
+            files=tuple(self.files[i] for i in chosen),
+            rejected=(),
+            photo_mean_ab=tuple(self.photo_mean_ab[i] for i in chosen),
+        )
+
+
+def prepare_photos(
+    folder: Path,
+    *,
+    image_size: int = 256,
+    resize: Resize = "squash",
+    limit: int | None = None,
+    records: Path | None = None,
+    progress: bool = False,
+) -> PreparedPhotos:
+    """Prepares the JPEG photos of a tree of folders.
+
+    Args:
+        folder: searched with all its sub-folders for `.jpg` and `.jpeg`, in any letter case.
+        image_size: side of the square pictures that the networks see.
+        resize: "squash" or "crop", see `pipelines.decoding.resize_square`.
+        limit: at most so many files, evenly spaced over the sorted list.
+        records: folder to keep Lab records in (6 bytes a pixel); one that an earlier call left
+            for the same files is taken as it is.
+        progress: whether to show a progress bar on stderr.
+
+    Raises:
+        NoPhotosError: `folder` is missing, holds no JPEG file, or no usable one.
+    """
+    paths = _evenly_spaced(_found(folder), limit)
+    checked = list(inspect_headers(paths))
+    files = [item for item in checked if isinstance(item, PhotoFile)]
+    broken = [item for item in checked if isinstance(item, Rejection)]
+    if records is None:
+        summary = _scan(files, image_size, resize, None, progress)
+    else:
+        summary = _with_records(files, image_size, resize, records, progress)
+    return _result(folder, files, broken, summary, image_size, resize, records)
+
+
+def _with_records(
+    files: Sequence[PhotoFile], image_size: int, resize: Resize, records: Path, progress: bool
+) -> Summary:
+    wanted = fingerprint(files, image_size, resize)
+    if kept := load_summary(records, wanted):
+        return kept
+    partial = records.with_name(f".{records.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        summary = _scan(files, image_size, resize, partial, progress)
+        save_summary(partial, summary, wanted)
+        shutil.rmtree(records, ignore_errors=True)
+        partial.rename(records)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return summary
+
+
+def _found(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise NoPhotosError(f"{folder}: no such folder")
+    paths = find_jpegs(folder)
+    if not paths:
+        raise NoPhotosError(f"{folder}: holds no .jpg or .jpeg file")
+    return paths
+
+
+def _evenly_spaced(items: Sequence[Item], limit: int | None) -> list[Item]:
+    if limit is None or limit >= len(items):
+        return list(items)
+    return [items[i * len(items) // limit] for i in range(limit)]
+
+
+def _scan(
+    files: Sequence[PhotoFile],
+    image_size: int,
+    resize: Resize,
+    records: Path | None,
+    progress: bool,
+) -> Summary:
+    rejected: dict[int, str] = {}
+    mean_ab: dict[int, tuple[float, float]] = {}
+    decoded = np.zeros(len(files), bool)
+    with tqdm(total=len(files), desc="reading photos", unit="", disable=not progress) as bar:
+        for index, scaled in _lab_pictures(files, image_size, resize):
+            decoded[index] = True
+            bar.update(index + 1 - bar.n)
+            if reason := why_gray(scaled):
+                rejected[index] = reason
+                continue
+            mean_a, mean_b = scaled[..., 1:].mean((0, 1), dtype=np.float64).tolist()
+            mean_ab[index] = (mean_a, mean_b)
+            if records is not None:
+                record_path(records, files[index].path).write_bytes(scaled.tobytes())
+        bar.update(len(files) - bar.n)
+    for index in np.flatnonzero(~decoded).tolist():
+        rejected[index] = _why_undecodable(files[index])
+    return Summary(rejected, mean_ab)
+
+
+def _lab_pictures(
+    files: Sequence[PhotoFile], image_size: int, resize: Resize
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields index and scaled Lab record of every file that decodes."""
+
+    def decode(index: Tensor, path: Tensor, orientation: Tensor) -> tuple[Tensor, Tensor]:
+        picture = decode_jpeg(tf.io.read_file(path), orientation)
+        return index, resize_square(picture, image_size, resize)
+
+    if not files:
+        return
+    columns = (
+        np.arange(len(files)),
+        [os.fsencode(file.path) for file in files],
+        np.array([file.orientation for file in files], np.int32),
+    )
+    dataset = (
+        tf.data.Dataset.from_tensor_slices(columns)
+        .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+        .ignore_errors()
+        .batch(_BATCH)
+        .map(lambda index, rgb: (index, lab_batch(rgb)), num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(2)
+    )
+    for indices, pictures in dataset.as_numpy_iterator():
+        yield from zip(indices.tolist(), pictures, strict=True)
+
+
+def _why_undecodable(file: PhotoFile) -> str:
+    try:
+        decode_jpeg(tf.io.read_file(os.fsencode(file.path)), tf.constant(file.orientation))
+    except tf.errors.InvalidArgumentError:
+        return "damaged or cut off JPEG data"
+    except tf.errors.OpError as error:
+        return f"cannot be read: {error.message}"
+    return "changed while it was read"
+
+
+def _result(
+    folder: Path,
+    files: Sequence[PhotoFile],
+    broken: Sequence[Rejection],
+    summary: Summary,
+    image_size: int,
+    resize: Resize,
+    records: Path | None,
+) -> PreparedPhotos:
+    usable = sorted(summary.mean_ab)
+    unusable = [Rejection(files[index].path, why) for index, why in summary.rejected.items()]
+    rejected = sorted([*broken, *unusable], key=lambda item: item.path)
+    if not usable:
+        first = rejected[0]
+        raise NoPhotosError(
+            f"{folder}: none of {len(rejected)} files is a usable colour photo"
+            f" (the first, {first.path.name}: {first.reason})"
+        )
+    return PreparedPhotos(
+        root=folder,
+        files=tuple(files[index] for index in usable),
+        rejected=tuple(rejected),
+        photo_mean_ab=tuple(summary.mean_ab[index] for index in usable),
+        image_size=image_size,
+        resize=resize,
+        records=records,
+    )

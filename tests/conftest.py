@@ -1,0 +1,54 @@
+"""Fixtures that all tests share."""
+
+import json
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_photos() -> Path:
+    """The root of the large photo sets: $COLORIZER_PHOTOS, or `shared` beside the checkout."""
+    root = Path(os.environ.get("COLORIZER_PHOTOS", ROOT.parent / "shared"))
+    if not (root / "photos").is_dir():
+        message = f"no photo sets under {root} (set COLORIZER_PHOTOS); the sample photos stand in"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return root
+
+
+@pytest.fixture(scope="session")
+def sample_photos() -> Path:
+    """The free photos that the repository holds: train/ and val/."""
+    return ROOT / "samples" / "photos"
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with an untrained, seeded little CNN that sees 64x64."""
+    import keras
+
+    from colorizer.models.cnn import build_cnn
+
+    keras.utils.set_random_seed(1)
+    model = build_cnn(
+        64, encoder_filters=(4, 8, 8, 8, 8), decoder_filters=(8, 4), output_filters=(4, 4)
+    )
+    run = tmp_path_factory.mktemp("tiny_run")
+    model.save(run / "model.keras")
+    statistics = {
+        "mean_ab": [0.03, 0.06],
+        "image_size": 64,
+        "resize": "squash",
+        "train_images": 0,
+        "model": "cnn",
+    }
+    (run / "statistics.json").write_text(json.dumps(statistics), encoding="utf-8")
+    (run / "config.json").write_text(json.dumps({"model": "cnn"}), encoding="utf-8")
+    return run

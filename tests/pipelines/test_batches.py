@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+
+from pipelines.batches import evaluation_batches, steps_per_epoch, training_batches
+from pipelines.preparation import prepare_photos
+
+SIZE = 32
+BATCH = 3
+
+
+@pytest.fixture(scope="module")
+def prepared(sample_photos):
+    return prepare_photos(sample_photos / "val", image_size=SIZE)
+
+
+@pytest.fixture(scope="module")
+def with_records(sample_photos, tmp_path_factory):
+    records = tmp_path_factory.mktemp("records") / "val"
+    return prepare_photos(sample_photos / "val", image_size=SIZE, records=records)
+
+
+def arrays(dataset):
+    return list(dataset.as_numpy_iterator())
+
+
+def joined(dataset):
+    return [np.concatenate(parts) for parts in zip(*arrays(dataset), strict=True)]
+
+
+def test_evaluation_batches_keep_order_and_all_photos(prepared):
+    batches = arrays(evaluation_batches(prepared, BATCH))
+    assert [len(lightness) for lightness, _ in batches] == [3, 3, 2]
+    lightness, ab = batches[0]
+    assert lightness.shape == (BATCH, SIZE, SIZE, 1) and ab.shape == (BATCH, SIZE, SIZE, 2)
+    assert lightness.dtype == ab.dtype == np.float32
+    assert max(np.abs(lightness).max(), np.abs(ab).max()) <= 1
+    alone = joined(evaluation_batches(prepared.evenly_spaced(1), 1))
+    np.testing.assert_array_equal(lightness[0], alone[0][0])
+
+
+def test_an_epoch_shows_each_photo_once_upright_or_flipped(prepared):
+    lightness, _ = joined(evaluation_batches(prepared, BATCH))
+    known = {picture.tobytes(): i for i, picture in enumerate(lightness)}
+    mirrored = {picture[:, ::-1].tobytes(): i for i, picture in enumerate(lightness)}
+    seen, flips = [], 0
+    for epoch in range(3):
+        for batch, _ in arrays(training_batches(prepared, 2, seed=1, epoch=epoch)):
+            for picture in batch:
+                flips += picture.tobytes() in mirrored
+                seen.append(known.get(picture.tobytes(), mirrored.get(picture.tobytes())))
+    for epoch in range(3):
+        assert sorted(seen[8 * epoch : 8 * epoch + 8]) == list(range(8))
+    assert 0 < flips < len(seen)
+
+
+def test_lightness_and_ab_are_flipped_together(prepared):
+    lightness, ab = joined(evaluation_batches(prepared, BATCH))
+    colours = {picture.tobytes(): ab[i] for i, picture in enumerate(lightness)}
+    for shown, colour in zip(*joined(training_batches(prepared, 2, seed=1, epoch=0)), strict=True):
+        upright, expected = shown.tobytes() in colours, colour
+        if not upright:
+            shown, expected = shown[:, ::-1], colour[:, ::-1]
+        np.testing.assert_array_equal(colours[shown.tobytes()], expected)
+
+
+def test_seed_and_epoch_alone_decide_the_order(prepared):
+    def epoch(seed, number):
+        return joined(training_batches(prepared, 2, seed=seed, epoch=number))[0].tobytes()
+
+    assert epoch(1, 0) == epoch(1, 0)
+    assert len({epoch(1, 0), epoch(1, 1), epoch(2, 0)}) == 3
+
+
+def test_an_epoch_taken_up_later_sees_the_same_batches(prepared):
+    whole = arrays(training_batches(prepared, 2, seed=1, epoch=5))
+    rest = arrays(training_batches(prepared, 2, seed=1, epoch=5, first_step=3))
+    assert len(rest) == 1
+    for left, right in zip(whole[3], rest[0], strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_records_give_the_same_batches_as_decoding(prepared, with_records):
+    for make in (
+        lambda photos: evaluation_batches(photos, BATCH),
+        lambda photos: training_batches(photos, BATCH, seed=1, epoch=2),
+    ):
+        for left, right in zip(joined(make(prepared)), joined(make(with_records)), strict=True):
+            np.testing.assert_array_equal(left, right)
+
+
+def test_steps_leave_out_a_smaller_last_batch_unless_it_is_the_only_one(prepared):
+    for batch_size, sizes in ((3, [3, 3]), (8, [8]), (20, [8])):
+        batches = arrays(training_batches(prepared, batch_size, seed=0, epoch=0))
+        assert [len(lightness) for lightness, _ in batches] == sizes
+        assert steps_per_epoch(prepared, batch_size) == len(sizes)
