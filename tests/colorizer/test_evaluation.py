@@ -1,0 +1,229 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFont
+from skimage import color, metrics
+
+from colorizer.evaluation import contact_sheet
+from colorizer.evaluation.contact_sheet import write_contact_sheet
+from colorizer.evaluation.evaluation import (
+    METRICS,
+    PREDICTORS,
+    Evaluation,
+    evaluate,
+    evaluate_batches,
+)
+from colorizer.evaluation.results import Setting, results_json, results_markdown
+from pipelines.batches import evaluation_batches
+from pipelines.errors import ColorizerError
+from pipelines.photo_files import Rejection
+from pipelines.preparation import PreparedPhotos, prepare_photos
+
+SIZE = 32
+MEAN_AB = (0.03, 0.07)
+
+
+@pytest.fixture(scope="module")
+def prepared(sample_photos) -> PreparedPhotos:
+    return prepare_photos(sample_photos, image_size=SIZE, limit=9)
+
+
+@pytest.fixture(scope="module")
+def evaluation(prepared) -> Evaluation:
+    return evaluate(sepia, prepared, 4, mean_ab=MEAN_AB)
+
+
+@pytest.fixture
+def setting(prepared, sample_photos) -> Setting:
+    skipped = (Rejection(sample_photos / "broken.jpg", "empty file"),)
+    return Setting("runs/sepia", sample_photos, SIZE, "squash", skipped)
+
+
+def sepia(lightness: np.ndarray) -> np.ndarray:
+    """A colorizer of its own kind: brownish, the more so the darker."""
+    return np.concatenate([0.05 - 0.05 * lightness, 0.1 - 0.05 * lightness], axis=-1)
+
+
+def whole_set(prepared: PreparedPhotos) -> tuple[np.ndarray, np.ndarray]:
+    return next(evaluation_batches(prepared, len(prepared)).as_numpy_iterator())
+
+
+def test_every_value_is_there_once_per_photo(evaluation, prepared):
+    assert evaluation.photos == prepared.photos
+    assert tuple(evaluation.values) == PREDICTORS
+    for values in evaluation.values.values():
+        assert tuple(values) == METRICS
+        for per_image in values.values():
+            assert per_image.shape == (len(prepared),)
+            assert np.isfinite(per_image).all()
+
+
+def test_values_equal_scikit_image(evaluation, prepared):
+    lightness, ab = whole_set(prepared)
+    predictions = {
+        "model": sepia(lightness),
+        "gray": np.zeros_like(ab),
+        "mean_ab": np.ones_like(ab) * MEAN_AB,
+    }
+
+    def lab_and_rgb(index: int, ab: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        planes = [50 * (lightness[index] + 1), 128 * ab[index]]
+        lab = np.concatenate(planes, axis=-1).astype("float64")
+        fy, fz = (lab[..., 0] + 16) / 116, lab[..., 2] / 200
+        assert (fy >= fz).all(), "scikit-image would warn of a negative Z"
+        return lab, np.round(255 * color.lab2rgb(lab)).astype("uint8")
+
+    for index in (0, len(prepared) - 1):
+        lab_true, rgb_true = lab_and_rgb(index, ab)
+        for name, predicted in predictions.items():
+            lab, rgb = lab_and_rgb(index, predicted)
+            values = {metric: evaluation.values[name][metric][index] for metric in METRICS}
+            assert values["delta_e_76"] == pytest.approx(
+                color.deltaE_cie76(lab_true, lab).mean(), rel=1e-4
+            )
+            assert values["delta_e_2000"] == pytest.approx(
+                color.deltaE_ciede2000(lab_true, lab).mean(), rel=1e-4
+            )
+            # A level may round to the other side between the two conversions.
+            assert values["psnr"] == pytest.approx(
+                metrics.peak_signal_noise_ratio(rgb_true, rgb), abs=0.02
+            )
+
+
+def test_batch_size_does_not_change_the_result(evaluation, prepared):
+    other = evaluate(sepia, prepared, 100, mean_ab=MEAN_AB)
+    for name in PREDICTORS:
+        for metric in METRICS:
+            np.testing.assert_allclose(
+                other.values[name][metric], evaluation.values[name][metric], rtol=1e-5, atol=1e-6
+            )
+
+
+def test_progress_counts_all_photos(prepared):
+    seen: list[int] = []
+    evaluate(sepia, prepared, 4, mean_ab=MEAN_AB, progress=seen.append)
+    assert seen == [4, 4, len(prepared) - 8]
+
+
+def test_truth_is_perfect_and_baselines_equal_themselves(prepared):
+    lightness, ab = whole_set(prepared)
+
+    def scored(prediction: np.ndarray) -> Evaluation:
+        return evaluate_batches(lambda _: prediction, [(lightness, ab)], prepared.photos, MEAN_AB)
+
+    perfect = scored(ab)
+    np.testing.assert_allclose(perfect.values["model"]["psnr"], 100.0)
+    np.testing.assert_allclose(perfect.values["model"]["delta_e_76"], 0.0)
+    np.testing.assert_allclose(perfect.values["model"]["delta_e_2000"], 0.0)
+    np.testing.assert_allclose(perfect.values["model"]["ssim"], 1.0, atol=1e-6)
+    np.testing.assert_array_equal(
+        perfect.values["model"]["colourfulness"], perfect.colourfulness_truth
+    )
+    assert perfect.intervals("gray")["psnr"].low > 0
+    assert perfect.intervals("mean_ab")["delta_e_76"].high < 0
+    for name, prediction in (("gray", 0 * ab), ("mean_ab", 0 * ab + np.float32(MEAN_AB))):
+        same = scored(prediction)
+        for metric in METRICS:
+            np.testing.assert_array_equal(same.values["model"][metric], same.values[name][metric])
+            assert same.intervals(name)[metric].low == same.intervals(name)[metric].high == 0
+
+
+def test_bad_predictions_are_errors(prepared):
+    calls = 0
+
+    def breaks_down(lightness: np.ndarray) -> np.ndarray:
+        nonlocal calls
+        calls += 1
+        ab = sepia(lightness)
+        if calls == 2:
+            ab[1, 3, 3, 0] = np.nan
+        return ab
+
+    with pytest.raises(ColorizerError, match=f"{prepared.photos[5].name}.*not finite"):
+        evaluate(breaks_down, prepared, 4, mean_ab=MEAN_AB)
+    with pytest.raises(ColorizerError, match=r"ab of shape \(4, 32, 32, 1\), expected"):
+        evaluate(lambda lightness: lightness, prepared, 4, mean_ab=MEAN_AB)
+
+
+def test_photos_and_pictures_must_belong_together(prepared):
+    batches = evaluation_batches(prepared, 4).take(1).as_numpy_iterator()
+    with pytest.raises(ValueError, match="4 pictures came for 9 photos"):
+        evaluate_batches(sepia, batches, prepared.photos, MEAN_AB)
+
+
+def test_json_has_the_keys_of_the_contract(evaluation, setting):
+    results = json.loads(json.dumps(results_json(evaluation, setting)))
+    for name in PREDICTORS:
+        scores = results if name == "model" else results[name]
+        for metric in METRICS:
+            assert scores[metric] == pytest.approx(evaluation.values[name][metric].mean())
+        assert scores["colourfulness_truth"] == pytest.approx(evaluation.colourfulness_truth.mean())
+        assert (scores["images"], scores["skipped"]) == (9, 1)
+        for shares in scores["bands"].values():
+            assert sum(shares.values()) == pytest.approx(1.0)
+    difference = results["intervals"]["model_minus_mean_ab"]["psnr"]
+    assert difference["mean"] == pytest.approx(results["psnr"] - results["mean_ab"]["psnr"])
+    assert difference["low"] < difference["mean"] < difference["high"]
+    assert len(results["photos"]) == 9
+    assert results["photos"][2]["psnr"] == pytest.approx(
+        evaluation.values["model"]["psnr"][2], abs=1e-4
+    )
+    assert (setting.data / results["photos"][2]["file"]) == evaluation.photos[2]
+    assert results["skipped_files"] == [{"file": "broken.jpg", "reason": "empty file"}]
+
+
+def test_markdown_has_the_figures(evaluation, setting):
+    text = results_markdown(evaluation, setting)
+    assert "9 photos (1 gray or broken files skipped), 32x32 (squash)" in text
+    rows = {
+        cells[1]: cells[2:-1]
+        for cells in ([cell.strip() for cell in line.split("|")] for line in text.splitlines())
+        if len(cells) > 2
+    }
+    gray = evaluation.means("gray")
+    assert rows["gray (ab = 0)"][:2] == [f"{gray['psnr']:.2f}", f"{gray['delta_e_76']:.2f}"]
+    interval = evaluation.intervals("gray")["psnr"]
+    assert rows["model - gray (ab = 0)"][0] == (
+        f"{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
+    )
+    assert rows["< 20"][0] == "not good enough"
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in tables} == {6, 7}
+
+
+def test_sheet_shows_the_pictures(evaluation, setting, tmp_path):
+    path = tmp_path / "sheets" / "sheet.png"
+    write_contact_sheet(path, evaluation, setting)
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        sheet = np.asarray(image)
+    assert list(path.parent.iterdir()) == [path]
+    assert len(evaluation.sheet_photos) >= 6
+    for photo in evaluation.sheet_photos:
+        for picture in photo.pictures.values():
+            assert holds(sheet, picture.repeat(6, axis=0).repeat(6, axis=1))
+    assert not holds(sheet, 255 - picture.repeat(6, axis=0).repeat(6, axis=1))
+
+
+def holds(sheet: np.ndarray, picture: np.ndarray) -> bool:
+    """Whether `picture` stands somewhere on `sheet`, pixel for pixel."""
+    height, width = picture.shape[:2]
+    pixels, first_row = sheet.tobytes(), picture[0].tobytes()
+    offset = pixels.find(first_row)
+    while offset >= 0:
+        y, x = divmod(offset // 3, sheet.shape[1])
+        if np.array_equal(sheet[y : y + height, x : x + width], picture):
+            return True
+        offset = pixels.find(first_row, offset + 1)
+    return False
+
+
+def test_long_names_are_shortened_to_fit():
+    font = ImageFont.load_default(13)
+    line = "ảnh cũ của bà ngoại – Huế 1968 " * 20
+    fitted = contact_sheet._fitted(line, font, 300)
+    assert 250 < font.getlength(fitted) <= 300
+    assert fitted.startswith("ảnh")
+    assert "…" in fitted
+    assert contact_sheet._fitted("short.jpg", font, 300) == "short.jpg"
