@@ -38,9 +38,7 @@ def parse(
     """
     if default is None:
         return tyro.cli(arguments_type, prog=prog, description=description, args=argv)
-    return tyro.cli(
-        arguments_type, prog=prog, description=description, args=argv, default=default
-    )
+    return tyro.cli(arguments_type, prog=prog, description=description, args=argv, default=default)
 
 
 def run(command: Callable[[], int | None]) -> None:

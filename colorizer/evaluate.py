@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
-from colorizer.command import note, parse, run
+from colorizer.command import import_tensorflow, note, parse, run
 from pipelines.errors import ColorizerError, UsageError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def _command() -> None:
         EvaluateArguments, prog="python -m colorizer.evaluate", description=_DESCRIPTION
     )
     _check(arguments)
+    import_tensorflow()
     from colorizer import load
     from pipelines.preparation import prepare_photos
 

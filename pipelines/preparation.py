@@ -185,7 +185,7 @@ def _scan(
     rejected: dict[int, str] = {}
     mean_ab: dict[int, tuple[float, float]] = {}
     decoded = np.zeros(len(files), bool)
-    with tqdm(total=len(files), desc="reading photos", unit="", disable=not progress) as bar:
+    with tqdm(total=len(files), desc="reading photos", mininterval=1, disable=not progress) as bar:
         for index, scaled in _lab_pictures(files, image_size, resize):
             decoded[index] = True
             bar.update(index + 1 - bar.n)

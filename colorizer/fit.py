@@ -1,0 +1,157 @@
+"""`python -m colorizer.fit`: trains a network on a folder of photos."""
+
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+from pydantic import BaseModel
+
+from colorizer.command import import_tensorflow, note, parse, run
+from colorizer.config import FitConfig, PresetName, preset_defaults
+
+if TYPE_CHECKING:
+    from colorizer.training.run_folder import RunFolder
+    from pipelines.preparation import PreparedPhotos
+
+PROG = "python -m colorizer.fit"
+DESCRIPTION = """Train a colorization network on a folder of photos.
+
+Example: python -m colorizer.fit --data photos/train --val-data photos/val --run-dir runs/first
+
+RUN-DIR gets model.keras (the best by validation), config.json, history.json, metrics.json,
+photos.json (what was left out, and why), checkpoints, samples, learning_curve.png, tensorboard."""
+
+# Lab records take 6 bytes a pixel; so much of the free disk they may fill.
+CACHE_SHARE_OF_FREE_DISK = 0.5
+BYTES_PER_PIXEL = 6
+
+
+def main() -> None:
+    """The entry point of the command."""
+    run(_command)
+
+
+def fit(config: FitConfig) -> Path:
+    """Trains as `config` says; returns the run folder.
+
+    Raises:
+        ColorizerError: no usable photos, a run folder that is taken, a loss that is not finite.
+    """
+    from colorizer.training.interruption import StopRequest
+    from colorizer.training.run_folder import RunFolder
+    from colorizer.training.supervised import SupervisedTraining
+
+    stop = StopRequest(config.max_minutes)
+    folder = RunFolder(config.run_dir)
+    folder.begin(config)
+    train, val = _prepared(config, folder)
+    folder.write_photos(train, val)
+    folder.write_statistics(
+        {
+            "mean_ab": train.mean_ab,
+            "image_size": config.image_size,
+            "resize": config.resize,
+            "train_images": len(train),
+            "model": config.model,
+        }
+    )
+    training = SupervisedTraining(config, folder, train, val, stop)
+    if config.resume:
+        training.resume()
+    training.run()
+    _write_metrics(folder, val)
+    folder.drop_cache()
+    return folder.path
+
+
+def _command() -> None:
+    config = _parsed(sys.argv[1:])
+    import_tensorflow()
+    print(fit(config))
+
+
+def _parsed(argv: Sequence[str]) -> FitConfig:
+    """Parses the flags over the defaults of the preset, or of the run that is taken up again."""
+
+    class Preset(BaseModel):
+        preset: PresetName = "base"
+        resume: bool = False
+        run_dir: Path | None = None
+
+    wants_help = any(word in ("-h", "--help") for word in argv)
+    known = [word for word in argv if word not in ("-h", "--help")]
+    chosen, _ = tyro.cli(Preset, args=known, return_unknown_args=True, prog=PROG)
+    default = preset_defaults(chosen.preset)
+    if chosen.resume and chosen.run_dir is not None and not wants_help:
+        stored = chosen.run_dir / "config.json"
+        if stored.exists():
+            from colorizer.training.run_folder import RunFolder
+
+            default = RunFolder(chosen.run_dir).load_config()
+    return parse(FitConfig, prog=PROG, description=DESCRIPTION, argv=argv, default=default)
+
+
+def _prepared(config: FitConfig, folder: "RunFolder") -> tuple["PreparedPhotos", "PreparedPhotos"]:
+    """Training and validation photos; what is left out is counted on stderr."""
+    if config.val_data is not None:
+        train = _prepare(config, folder, config.data, "train")
+        return train, _prepare(config, folder, config.val_data, "val")
+    photos = _prepare(config, folder, config.data, "train")
+    train, val = photos.split(config.val_share, config.seed)
+    note(f"held out for validation: {len(val)} photos")
+    return train, val
+
+
+def _prepare(config: FitConfig, folder: "RunFolder", photos: Path, name: str) -> "PreparedPhotos":
+    from pipelines.preparation import prepare_photos
+
+    prepared = prepare_photos(
+        photos,
+        image_size=config.image_size,
+        resize=config.resize,
+        records=_records(config, folder, photos, name),
+        progress=True,
+    )
+    left_out = Counter(item.reason for item in prepared.rejected)
+    reasons = "".join(f"; {count} left out: {why}" for why, count in left_out.most_common())
+    note(f"{photos}: {len(prepared)} photos{reasons}")
+    return prepared
+
+
+def _records(config: FitConfig, folder: "RunFolder", photos: Path, name: str) -> Path | None:
+    """Where the Lab records go, or None where none are wanted or they would not fit."""
+    if config.cache == "none":
+        return None
+    if config.cache == "auto":
+        from pipelines.photo_files import find_jpegs
+
+        wanted = len(find_jpegs(photos)) * BYTES_PER_PIXEL * config.image_size**2
+        free = shutil.disk_usage(folder.path).free
+        if wanted > CACHE_SHARE_OF_FREE_DISK * free:
+            note(
+                f"{photos}: Lab records would take {wanted / 1e9:.1f} GB of {free / 1e9:.1f} GB"
+                " free: photos are decoded anew each epoch"
+            )
+            return None
+    return folder.cache / name
+
+
+def _write_metrics(folder: "RunFolder", val: "PreparedPhotos") -> None:
+    """Measures the model that the run keeps on its validation photos."""
+    from colorizer import load
+    from colorizer.evaluation.evaluation import evaluate
+    from colorizer.evaluation.results import Setting, results_json
+    from colorizer.files import write_json
+
+    colorizer = load(folder.path)
+    evaluation = evaluate(colorizer.predict_ab, val, mean_ab=colorizer.mean_ab)
+    setting = Setting(folder.path, val.root, val.image_size, val.resize, val.rejected)
+    write_json(folder.path / "metrics.json", results_json(evaluation, setting))
+
+
+if __name__ == "__main__":
+    main()

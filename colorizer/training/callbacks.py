@@ -1,0 +1,109 @@
+"""Keras callbacks of a training epoch."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from tqdm import tqdm
+
+from colorizer.training.averaging import WeightAverage
+from colorizer.training.interruption import StopRequest
+from pipelines.errors import ColorizerError
+
+Logs = dict[str, Any] | None
+
+
+class NanGuard(keras.callbacks.Callback):
+    """Stops a run as soon as any loss is no longer a finite number.
+
+    Raises:
+        ColorizerError: naming the loss, the epoch and the step.
+    """
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Remembers the epoch for the message."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Looks at every figure of the step whose name says loss."""
+        for name, value in (logs or {}).items():
+            if "loss" in name and not math.isfinite(float(value)):
+                raise ColorizerError(
+                    f"{name} is {float(value)} in epoch {self._epoch + 1}, step {batch + 1}:"
+                    " the run is stopped (a lower --learning-rate may help)"
+                )
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """One bar an epoch, on stderr.
+
+    Args:
+        epochs: all epochs of the run.
+        steps: steps of an epoch.
+        first_step: steps of the first epoch that an earlier run did.
+    """
+
+    def __init__(self, epochs: int, steps: int, first_step: int) -> None:
+        super().__init__()
+        self._epochs, self._steps, self._first_step = epochs, steps, first_step
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Starts the bar."""
+        self._bar = tqdm(
+            total=self._steps,
+            initial=self._first_step,
+            desc=f"epoch {epoch + 1}/{self._epochs}",
+            unit="step",
+            mininterval=1.0,
+        )
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Moves the bar on."""
+        self._bar.set_postfix(
+            {name: f"{float(value):.4g}" for name, value in (logs or {}).items()}, refresh=False
+        )
+        self._bar.update()
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Closes the bar."""
+        self._bar.close()
+
+
+class StepKeeper(keras.callbacks.Callback):
+    """After each step: moves the weight average, saves when it is time, stops when asked to.
+
+    Args:
+        average: follows the weights.
+        save: called with the number of steps done in this call of `fit`.
+        restore: called once, when the epoch has begun and Keras has reset its metrics.
+        stop: says when to stop.
+        save_minutes: minutes between two saves.
+    """
+
+    def __init__(
+        self,
+        average: WeightAverage,
+        save: Callable[[int], None],
+        restore: Callable[[], None],
+        stop: StopRequest,
+        save_minutes: float,
+    ) -> None:
+        super().__init__()
+        self._average, self._save, self._restore = average, save, restore
+        self._stop, self._save_seconds = stop, 60 * save_minutes
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Brings back the metrics of an epoch that was stopped half-way."""
+        self._restore()
+        self._saved_at = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Raises what `StopRequest.raise_if_due` raises, after saving."""
+        self._average.update()
+        overdue = time.monotonic() - self._saved_at >= self._save_seconds
+        if self._stop.is_due or overdue:
+            self._save(batch + 1)
+            self._saved_at = time.monotonic()
+        self._stop.raise_if_due()

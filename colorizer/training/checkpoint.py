@@ -1,0 +1,82 @@
+"""The whole state of a training run in one file, so that a stopped run can go on."""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from colorizer.files import replacing
+from pipelines.errors import ColorizerError
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        epoch: the epoch under way, from 0.
+        step: steps of it that are done.
+        history: one row of numbers for each finished epoch.
+        best: the lowest validation loss so far; None before the first.
+        train_logs: training figures of the epoch under way, once all its steps are done.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: float | None = None
+    train_logs: dict[str, float] = field(default_factory=dict)
+
+
+def save_checkpoint(
+    path: Path, variables: dict[str, list[keras.Variable]], progress: Progress
+) -> None:
+    """Writes groups of variables and the progress to a .npz file, whole or not at all."""
+    arrays = {
+        f"{group}/{number:04d}": keras.ops.convert_to_numpy(variable.value)
+        for group, members in variables.items()
+        for number, variable in enumerate(members)
+    }
+    with replacing(path) as beside, beside.open("wb") as file:
+        np.savez(file, progress=np.array(json.dumps(asdict(progress))), **arrays)
+
+
+def load_progress(path: Path) -> Progress:
+    """Reads how far the run had come when the checkpoint was written.
+
+    Raises:
+        ColorizerError: the file is damaged.
+    """
+    with _opened(path) as arrays:
+        return Progress(**json.loads(str(arrays["progress"])))
+
+
+def restore_variables(path: Path, variables: dict[str, list[keras.Variable]]) -> None:
+    """Sets the variables of the given groups to what the checkpoint holds.
+
+    Raises:
+        ColorizerError: the file is damaged, or was written by a run with other variables.
+    """
+    with _opened(path) as arrays:
+        for group, members in variables.items():
+            stored = sorted(name for name in arrays.files if name.startswith(f"{group}/"))
+            shapes = [arrays[name].shape for name in stored]
+            if shapes != [tuple(variable.shape) for variable in members]:
+                raise ColorizerError(f"{path}: the {group} does not fit this configuration")
+            for name, variable in zip(stored, members, strict=True):
+                variable.assign(arrays[name])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            yield arrays
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ColorizerError(f"{path}: not a readable checkpoint ({error})") from None

@@ -1,0 +1,130 @@
+"""What a run folder holds, and where."""
+
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from colorizer.config import RESUMABLE, FitConfig
+from colorizer.files import replacing, write_json, write_text
+from pipelines.errors import ColorizerError, UsageError
+from pipelines.preparation import PreparedPhotos
+
+_PACKAGES = ("tensorflow", "keras", "tensorflow-io", "numpy", "pillow", "photo-colorizer")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The places of a run folder.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The latest state of the training."""
+        return self.path / "checkpoints" / "latest.npz"
+
+    @property
+    def model(self) -> Path:
+        """The best model by validation, in float32."""
+        return self.path / "model.keras"
+
+    @property
+    def cache(self) -> Path:
+        """Lab records; removed when the training has ended."""
+        return self.path / "cache"
+
+    def sample(self, epoch: int) -> Path:
+        """The sample grid after `epoch`, counted from 1."""
+        return self.path / "samples" / f"epoch_{epoch:03d}.png"
+
+    def begin(self, config: FitConfig) -> None:
+        """Claims the folder for a run and writes what repeats it.
+
+        Raises:
+            ColorizerError: the folder holds a run already and --resume was not given.
+            UsageError: --resume was given with a configuration that differs.
+        """
+        if self.config.exists():
+            if not config.resume:
+                raise ColorizerError(
+                    f"{self.path}: holds a run already; --resume goes on with it,"
+                    " or choose another --run-dir"
+                )
+            _check_same(self.load_config(), config)
+        write_text(self.config, config.model_dump_json(indent=2) + "\n")
+        versions = {name: version(name) for name in _PACKAGES}
+        versions |= {"python": platform.python_version(), "platform": platform.platform()}
+        write_json(self.path / "versions.json", versions)
+        write_json(self.path / "command.json", sys.argv)
+
+    def load_config(self) -> FitConfig:
+        """Reads the configuration of the run.
+
+        Raises:
+            ColorizerError: there is none, or it is damaged.
+        """
+        try:
+            return FitConfig.model_validate_json(self.config.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ColorizerError(f"{self.path}: holds no run (no config.json)") from None
+        except ValueError as error:
+            first = str(error).splitlines()[0]
+            raise ColorizerError(f"{self.config}: damaged or of another version: {first}") from None
+
+    def write_photos(self, train: PreparedPhotos, val: PreparedPhotos) -> None:
+        """Lists the photos that were used and those that were left out, and why."""
+        write_json(self.path / "photos.json", {"train": _listed(train), "val": _listed(val)})
+
+    def write_statistics(self, statistics: dict[str, Any]) -> None:
+        """Writes what evaluation and export need to know of the training set."""
+        write_json(self.path / "statistics.json", statistics)
+
+    def write_model(self, model: keras.Model) -> None:
+        """Writes the model in Keras's own format, whole or not at all."""
+        with replacing(self.model) as beside:
+            model.save(beside)
+
+    def write_history(self, history: Sequence[dict[str, float]]) -> None:
+        """Writes one row of figures for each finished epoch."""
+        write_json(self.path / "history.json", list(history))
+
+    def drop_cache(self) -> None:
+        """Removes the Lab records."""
+        shutil.rmtree(self.cache, ignore_errors=True)
+
+
+def _check_same(stored: FitConfig, given: FitConfig) -> None:
+    for name in FitConfig.model_fields:
+        if name in RESUMABLE or getattr(stored, name) == getattr(given, name):
+            continue
+        flag = name.replace("_", "-")
+        raise UsageError(
+            f"--{flag} {getattr(given, name)} differs from the run's"
+            f" {getattr(stored, name)}: --resume goes on with a run as it was begun"
+        )
+
+
+def _listed(prepared: PreparedPhotos) -> dict[str, Any]:
+    return {
+        "usable": len(prepared),
+        "left_out": len(prepared.rejected),
+        "fingerprint": prepared.fingerprint,
+        "rejected": [{"file": str(item.path), "reason": item.reason} for item in prepared.rejected],
+        "photos": [str(path) for path in prepared.photos],
+    }

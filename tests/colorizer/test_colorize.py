@@ -1,0 +1,276 @@
+"""The command `python -m colorizer.colorize`, its exit codes, lines and files."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from colorizer import colorize
+from colorizer.inference import load
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(
+    tiny_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Run]:
+    """Runs the command in an empty folder; gives the exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: object, model: Path | None = tiny_run) -> tuple[int, str, str]:
+        named = [] if model is None else ["--model", str(model)]
+        monkeypatch.setattr(sys, "argv", ["colorize", *map(str, arguments), *named])
+        with pytest.raises(SystemExit) as ended:
+            colorize.main()
+        written = capsys.readouterr()
+        return int(ended.value.code or 0), written.out, written.err
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+def _photo(path: Path | str, size: tuple[int, int] = (40, 30), **options: object) -> Path:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(size).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def _files(folder: str) -> list[str]:
+    return sorted(
+        path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file()
+    )
+
+
+def test_photos_get_coloured(command: Run, tiny_run: Path) -> None:
+    _photo("old.png", (40, 30))
+    _photo("album/lake.png", (90, 20))
+    code, out, err = command("old.png", "album", "--output", "out", "--batch-size", 1)
+    assert code == 0, err
+    assert out == "2 done, 0 skipped, 0 failed, 0 passed over: out\n"
+    assert _files("out") == ["lake.png", "old.png"]
+    with Image.open("old.png") as original, Image.open("out/old.png") as written:
+        expected = load(tiny_run).colorize(np.asarray(original))
+        assert (np.asarray(written) == expected).all()
+
+
+def test_awkward_files(command: Run, shared_photos: Path) -> None:
+    code, out, err = command(shared_photos / "bad_images", "--output", "out")
+    assert code == 1
+    assert out == "14 done, 0 skipped, 5 failed, 1 passed over: out\n"
+    errors = [line for line in err.replace("\r", "\n").splitlines() if line.startswith("error: ")]
+    failed = [Path(line.removeprefix("error: ").split(": ")[0]).name for line in errors]
+    assert failed == [
+        "claims_60000x60000.png",
+        "html_renamed.jpg",
+        "truncated.jpg",
+        "truncated_in_header.jpg",
+        "zero_bytes.jpg",
+    ]
+    assert "rgba.png: its transparent parts are laid on white" in err
+    assert "Traceback" not in err
+    written = _files("out")
+    assert len(written) == 14
+    assert "ảnh cũ của bà ngoại – Huế 1968.png" in written
+    sizes = {}
+    for name in written:
+        with Image.open(Path("out") / name) as image:
+            assert image.mode == "RGB"
+            sizes[name] = image.size
+    assert sizes.pop("one_pixel.png") == (1, 1)
+    assert sizes.pop("one_by_3000.png") == (1, 3000)
+    assert set(sizes.values()) == {(320, 240)}
+
+
+def test_saturation_and_format(command: Run) -> None:
+    _photo("old.png")
+    assert command("old.png", "--output", "a", "--saturation", 0)[0] == 0
+    gray = np.asarray(Image.open("a/old.png"))
+    assert np.ptp(gray.astype(int), axis=-1).max() <= 1
+    assert command("old.png", "--output", "a", "--format", "jpg")[0] == 0
+    with Image.open("a/old.jpg") as image:
+        assert image.format == "JPEG"
+
+
+def test_metadata_goes_along(command: Run) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "Grandfather"
+    exif[ExifTags.Base.Orientation] = 6
+    _photo("old.jpg", (40, 30), exif=exif, dpi=(300, 300))
+    assert command("old.jpg", "--output", "out")[0] == 0
+    with Image.open("out/old.png") as image:
+        assert image.size == (30, 40)
+        assert dict(image.getexif()) == {ExifTags.Base.Artist: "Grandfather"}
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+def test_skip_existing_goes_on_where_it_stopped(command: Run) -> None:
+    for name in ("a", "b"):
+        _photo(f"album/{name}.png")
+    command("album", "--output", "out")
+    Path("out/a.png").write_bytes(b"mine")
+    Path("out/b.png").unlink()
+    code, out, _ = command("album", "--output", "out", "--skip-existing")
+    assert code == 0
+    assert out == "1 done, 1 skipped, 0 failed, 0 passed over: out\n"
+    assert Path("out/a.png").read_bytes() == b"mine"
+    assert command("album", "--output", "out")[1].startswith("2 done, 0 skipped")
+    assert Path("out/a.png").read_bytes() != b"mine"
+
+
+def test_inputs_survive_their_own_folder(command: Run) -> None:
+    """Files, links to them and hard links: each input has its bytes afterwards."""
+    _photo("album/a.png")
+    _photo("album/b.jpg")
+    Path("album/link.png").symlink_to("a.png")
+    os.link("album/a.png", "album/hard.png")
+    before = {name: Path("album", name).read_bytes() for name in _files("album")}
+    code, out, err = command("album", "--output", "album")
+    assert code == 0, err
+    assert out.startswith("4 done")
+    assert {name: Path("album", name).read_bytes() for name in before} == before
+    assert Path("album/link.png").is_symlink()
+    assert set(_files("album")) - set(before) == {
+        "a.png.png",
+        "b.png",
+        "hard.png.png",
+        "link.png.png",
+    }
+
+
+def test_named_things_that_are_no_photos_are_errors(command: Run) -> None:
+    Path("notes.txt").write_text("about")
+    _photo("old.png")
+    code, out, err = command("notes.txt", "none.jpg", "old.png", "--output", "out")
+    assert code == 1
+    assert out == "1 done, 0 skipped, 2 failed, 0 passed over: out\n"
+    assert "error: none.jpg: no such file or folder" in err
+    assert "error: notes.txt: is not an image" in err
+
+
+def test_one_result_that_cannot_be_written(command: Run) -> None:
+    _photo("album/a.png")
+    _photo("album/b.png")
+    Path("out/a.png").mkdir(parents=True)
+    code, out, err = command("album", "--output", "out")
+    assert code == 1
+    assert out == "1 done, 0 skipped, 1 failed, 0 passed over: out\n"
+    assert "cannot be written" in err
+    assert _files("out") == ["b.png"]
+
+
+def test_large_photos_wait_in_small_batches(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(colorize, "BATCH_PIXELS", 2000)
+    for name in "abcde":
+        _photo(f"album/{name}.png", (30, 30))
+    _photo("album/large.png", (100, 100))
+    assert command("album", "--output", "out")[1].startswith("6 done")
+
+
+def test_no_photos_at_all(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").touch()
+    code, out, err = command("empty", "--output", "out")
+    assert (code, out, err) == (1, "", "error: no photos found in empty\n")
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["old.png"],
+        ["--output", "out"],
+        ["old.png", "--output", "out", "--saturation", "-1"],
+        ["old.png", "--output", "out", "--saturation", "nan"],
+        ["old.png", "--output", "out", "--format", "bmp"],
+        ["old.png", "--output", "out", "--batch-size", "0"],
+        ["old.png", "--output", "out", "--style", "loud"],
+        ["old.png", "--output", "out", "--style", "vivid"],
+    ],
+)
+def test_wrong_usage(command: Run, arguments: list[str]) -> None:
+    _photo("old.png")
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert err
+    assert not Path("out").exists()
+
+
+def test_models_that_are_none(command: Run) -> None:
+    _photo("old.png")
+    for model, words in [(None, "no weights ship"), (Path("none"), "none: no such folder")]:
+        code, out, err = command("old.png", "--output", "out", model=model)
+        assert (code, out) == (1, "")
+        assert words in err
+        assert err.count("\n") == 1
+
+
+def test_output_that_is_a_file(command: Run) -> None:
+    _photo("old.png")
+    assert command("old.png", "--output", "old.png")[2] == "error: old.png: is not a folder\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_leave_nothing_half_written(
+    tiny_run: Path, tmp_path: Path, number: int, code: int
+) -> None:
+    for i in range(40):
+        _photo(tmp_path / "album" / f"{i:02}.png", (900, 700))
+    out = tmp_path / "out"
+    inputs = [sys.executable, "-m", "colorizer.colorize", str(tmp_path / "album")]
+    process = subprocess.Popen(
+        [*inputs, "--output", str(out), "--model", str(tiny_run)],
+        cwd=Path(colorize.__file__).parent.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.glob("[0-9]*.png")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(number)
+    written, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert written == ""
+    assert "Traceback" not in errors
+    results = list(out.iterdir())
+    assert 0 < len(results) < 40
+    assert not [path for path in results if path.name.startswith(".")]
+    for path in results:
+        with Image.open(path) as image:
+            image.load()
+
+
+def test_help_is_fast_and_names_every_option() -> None:
+    before = os.times().children_user
+    answer = subprocess.run(
+        [sys.executable, "-m", "colorizer.colorize", "--help"],
+        cwd=Path(colorize.__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # User time of the child: what else runs on this machine does not count.
+    assert os.times().children_user - before < 1
+    for option in ("INPUT", *(f"--{name}" for name in _option_names())):
+        assert option in answer.stdout
+
+
+def _option_names() -> list[str]:
+    fields = colorize.Arguments.model_fields
+    return [name.replace("_", "-") for name in fields if name != "inputs"]

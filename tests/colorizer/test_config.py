@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from colorizer.config import PRESETS, FitConfig, preset_defaults
+from colorizer.fit import _parsed
+from colorizer.training.run_folder import RunFolder
+from pipelines.errors import ColorizerError, UsageError
+
+PLACES = ["--data", "photos", "--run-dir", "runs/one"]
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    return tmp_path / "run"
+
+
+def test_presets_hold_valid_values():
+    for name in PRESETS:
+        values = preset_defaults(name).model_dump(exclude={"data", "run_dir"})
+        config = FitConfig(data=Path("photos"), run_dir=Path("run"), **values)
+        assert config.preset == name
+
+
+def test_flags_override_the_preset():
+    config = _parsed([*PLACES, "--preset", "smoke", "--epochs", "3"])
+    assert (config.preset, config.epochs) == ("smoke", 3)
+    assert config.image_size == PRESETS["smoke"]["image_size"]
+    assert _parsed(PLACES).image_size == 256
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--epochs", "0"],
+        ["--loss", "ssim"],
+        ["--precision", "float8"],
+        ["--encoder-filters", "4", "4"],
+        ["--val-data", "photos"],
+        ["--no-such-flag"],
+    ],
+)
+def test_wrong_usage_exits_with_2(flags, capsys):
+    with pytest.raises(SystemExit) as caught:
+        _parsed([*PLACES, *flags])
+    assert caught.value.code == 2
+    assert flags[0].lstrip("-") in capsys.readouterr().err.replace("_", "-")
+
+
+def test_missing_places_exit_with_2(capsys):
+    with pytest.raises(SystemExit) as caught:
+        _parsed(["--epochs", "3"])
+    assert caught.value.code == 2
+    assert "--run-dir" in capsys.readouterr().err
+
+
+def test_unknown_keys_are_refused():
+    with pytest.raises(ValidationError, match="extra"):
+        FitConfig(data=Path("a"), run_dir=Path("b"), epoch=3)
+
+
+def test_a_run_taken_up_again_needs_its_folder_only(run_dir):
+    begun = FitConfig(data=Path("photos"), run_dir=run_dir, epochs=7, encoder_filters=(1,) * 5)
+    RunFolder(run_dir).begin(begun)
+    resumed = _parsed(["--run-dir", str(run_dir), "--resume"])
+    assert resumed == begun.model_copy(update={"resume": True})
+    RunFolder(run_dir).begin(resumed)
+
+
+def test_a_run_is_not_taken_up_with_other_settings(run_dir):
+    begun = FitConfig(data=Path("photos"), run_dir=run_dir)
+    RunFolder(run_dir).begin(begun)
+    changed = begun.model_copy(update={"resume": True, "learning_rate": 0.5})
+    with pytest.raises(UsageError, match="differs from the run"):
+        RunFolder(run_dir).begin(changed)
+    longer = begun.model_copy(update={"resume": True, "max_minutes": 3.0, "cache": "none"})
+    RunFolder(run_dir).begin(longer)
+
+
+def test_a_folder_with_a_run_is_not_written_over(run_dir):
+    config = FitConfig(data=Path("photos"), run_dir=run_dir)
+    RunFolder(run_dir).begin(config)
+    with pytest.raises(ColorizerError, match="holds a run already"):
+        RunFolder(run_dir).begin(config)
+
+
+def test_a_damaged_config_is_a_clear_error(run_dir):
+    run_dir.mkdir()
+    (run_dir / "config.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ColorizerError, match="damaged"):
+        RunFolder(run_dir).load_config()

@@ -1,0 +1,95 @@
+import keras
+import numpy as np
+import pytest
+
+from colorizer import losses, models
+from colorizer.models.cnn import build_cnn
+from colorizer.training.supervised import dtype_policy
+
+TINY = {
+    "encoder_filters": (4, 6, 8, 8, 8),
+    "decoder_filters": (8, 4),
+    "output_filters": (4, 3),
+}
+
+
+@pytest.fixture
+def lightness():
+    return np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 1)).astype(np.float32)
+
+
+def kinds(model: keras.Model) -> list[str]:
+    return [type(layer).__name__ for layer in model.layers]
+
+
+def test_cnn_has_the_layers_of_the_report_in_their_order():
+    convolution, norm, relu = "Conv2D", "BatchNormalization", "LeakyReLU"
+    block = [convolution, norm, relu]
+    encoder = [convolution, relu, *block, "MaxPooling2D", *block, *block, "MaxPooling2D", *block]
+    decoder = ["UpSampling2D", *block, "UpSampling2D", convolution, relu, "Resizing"]
+    output = ["Concatenate", *block, convolution, relu, convolution, "Activation"]
+    assert kinds(build_cnn(64, **TINY)) == ["InputLayer", *encoder, *decoder, *output]
+
+
+def test_cnn_filters_are_those_asked_for():
+    model = build_cnn(64, **TINY)
+    filters = [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert filters == [4, 6, 8, 8, 8, 8, 4, 4, 3, 2]
+    assert model.get_layer("with_lightness").output.shape == (None, 64, 64, 5)
+    assert model.get_layer("ab").activation is keras.activations.tanh
+
+
+@pytest.mark.parametrize("image_size", [32, 50, 64])
+def test_cnn_predicts_ab_of_the_input_size(image_size):
+    model = build_cnn(image_size, **TINY)
+    assert model.input.name == "lightness" and model.output_names == ["ab"]
+    ab = model.predict_on_batch(np.zeros((1, image_size, image_size, 1), np.float32))
+    assert ab.shape == (1, image_size, image_size, 2) and ab.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("encoder_filters", (4, 4), "encoder_filters must have 5"),
+        ("encoder_strides", (2,), "encoder_strides must have 5"),
+        ("decoder_filters", (4,), "decoder_filters must have 2"),
+        ("output_filters", (4, 4, 4), "output_filters must have 2"),
+        ("image_size", 16, "at least 32"),
+    ],
+)
+def test_cnn_refuses_wrong_arguments(argument, value, message):
+    with pytest.raises(ValueError, match=message):
+        build_cnn(**{"image_size": 64, **TINY, argument: value})
+
+
+def test_unknown_model_is_refused():
+    with pytest.raises(ValueError, match="'rnn'; there are cnn"):
+        models.build("rnn")
+
+
+def test_saves_and_loads_equal(tmp_path, lightness):
+    model = models.build("cnn", image_size=64, **TINY)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
+    np.testing.assert_array_equal(
+        model.predict_on_batch(lightness), loaded.predict_on_batch(lightness)
+    )
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_training_changes_every_weight_in_each_precision(policy, lightness):
+    with dtype_policy(policy):
+        model = models.build("cnn", image_size=64, **TINY)
+        model.compile("adam", loss=losses.huber, jit_compile=False)
+    assert keras.config.dtype_policy().name == "float32"
+    before = [weight.copy() for weight in model.get_weights()]
+    ab = np.full((2, 64, 64, 2), 0.1, np.float32)
+    # float16 skips the steps in which its loss scale is still too high.
+    for _ in range(8):
+        logs = model.train_on_batch(lightness, ab, return_dict=True)
+    assert np.isfinite(logs["loss"])
+    assert model.predict_on_batch(lightness).dtype == np.float32
+    for old, new, weight in zip(before, model.get_weights(), model.weights, strict=True):
+        # A bias before batch normalization has no effect and so no gradient but rounding.
+        if not weight.path.endswith("bias"):
+            assert np.abs(new - old).max() > 0, weight.path
