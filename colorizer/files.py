@@ -2,6 +2,7 @@
 
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import Any
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a path beside `path` to write to; renames it to `path` once the body succeeded.
 
-    The temporary name keeps the suffix of `path`, as some writers go by it. On any error the
-    temporary file is removed and what stood at `path` stays as it was.
+    The temporary name keeps the suffix of `path`, as some writers go by it, but not its stem,
+    which may be as long as a name can be. On any error the temporary file is removed and what
+    stood at `path` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    beside = path.with_name(f".{uuid.uuid4().hex}.partial{path.suffix}")
     try:
         yield beside
         with beside.open("rb") as file:

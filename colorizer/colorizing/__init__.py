@@ -1,0 +1,1 @@
+"""The rooms behind `colorizer.colorize`: which photos, under which names, and the laying-on."""

@@ -1,0 +1,111 @@
+"""Names for coloured photos: short ones, no two the same, and never that of an input."""
+
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from colorizer.colorizing.inputs import Source
+from pipelines.errors import PhotoError
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo to be coloured and the file to write it to."""
+
+    source: Source
+    target: Path
+
+
+def name_outputs(
+    sources: Sequence[Source], output: Path, suffix: str, inputs: Iterable[Path]
+) -> tuple[list[Job], list[PhotoError]]:
+    """Gives each source a file below `output`.
+
+    The first name of these that is no other's and no input's (also not through a link):
+    `summer/lake.png`; with the full source name, `summer/lake.jpg.png`; with the folders above,
+    `photos/summer/lake.jpg.png` and so on. Of several that collide, all go on to the next.
+    Names that differ only in case, or in how Unicode composes them, collide as well: some file
+    systems hold them for one.
+
+    Args:
+        sources: the photos.
+        output: folder to write to.
+        suffix: ".png" or ".jpg".
+        inputs: files that must not be overwritten, besides the sources.
+
+    Returns:
+        The jobs in the order of `sources`, and an error for each source that no name is left for.
+    """
+    taken = _identities([source.path for source in sources] + list(inputs))
+    levels = dict.fromkeys(range(len(sources)), 0)
+    errors: list[PhotoError] = []
+    while True:
+        targets = {i: output / _kept(sources[i], level, suffix) for i, level in levels.items()}
+        clashing = _clashing(sources, targets, levels)
+        clashing |= {i for i, target in targets.items() if _identities([target]) & taken}
+        if not clashing:
+            return [Job(sources[i], targets[i]) for i in levels], errors
+        for i in clashing:
+            levels[i] += 1
+            if levels[i] > _last_level(sources[i]):
+                del levels[i]
+                reason = f"no name is left in {output} that would not overwrite an input"
+                errors.append(PhotoError(sources[i].path, reason))
+
+
+def _kept(source: Source, level: int, suffix: str) -> Path:
+    """The name of a source at one of the levels that `name_outputs` lists."""
+    if level == 0:
+        return source.kept.with_name(source.kept.stem + suffix)
+    parts = _absolute(source).parts[1:]
+    tail = Path(*parts[-(len(source.kept.parts) + level - 1) :])
+    return tail.with_name(tail.name + suffix)
+
+
+def _last_level(source: Source) -> int:
+    return len(_absolute(source).parts) - len(source.kept.parts)
+
+
+def _clashing(
+    sources: Sequence[Source], targets: dict[int, Path], levels: dict[int, int]
+) -> set[int]:
+    """Those whose target is another's too, of each such group the ones with the shortest name."""
+    groups = defaultdict(list)
+    for i, target in targets.items():
+        groups[_folded(target)].append(i)
+    clashing: set[int] = set()
+    for group in groups.values():
+        # A file system that tells `a.jpg` from `A.jpg` can tell their results apart too.
+        if len({_folded(_absolute(sources[i])) for i in group}) == 1:
+            group = _repeated(group, targets)
+        if len(group) > 1:
+            lowest = min(levels[i] for i in group)
+            clashing |= {i for i in group if levels[i] == lowest}
+    return clashing
+
+
+def _repeated(group: list[int], targets: dict[int, Path]) -> list[int]:
+    names = [targets[i] for i in group]
+    return [i for i in group if names.count(targets[i]) > 1]
+
+
+def _folded(path: Path) -> str:
+    return unicodedata.normalize("NFC", str(path)).casefold()
+
+
+def _absolute(source: Source) -> Path:
+    return Path(os.path.abspath(source.path))  # noqa: PTH100  (resolve() would follow links)
+
+
+def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
+    identities = set()
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError:
+            continue  # No file there, or none to be seen: nothing that could be overwritten.
+        identities.add((status.st_dev, status.st_ino))
+    return identities

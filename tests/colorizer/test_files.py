@@ -1,0 +1,32 @@
+import json
+
+import pytest
+
+from colorizer.files import replacing, write_json
+
+
+def test_written_whole_in_place_of_the_old(tmp_path):
+    path = tmp_path / "deeper" / "new.json"
+    write_json(path, {"tên": "Huế"})
+    write_json(path, {"tên": "Hà Nội"})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"tên": "Hà Nội"}
+    assert [file.name for file in path.parent.iterdir()] == ["new.json"]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_an_error_leaves_the_old_and_nothing_else(tmp_path, error):
+    path = tmp_path / "kept.txt"
+    path.write_text("old")
+    with pytest.raises(error), replacing(path) as beside:
+        beside.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_names_as_long_as_a_file_system_takes(tmp_path):
+    path = tmp_path / ("x" * 250 + ".png")
+    with replacing(path) as beside:
+        assert beside.suffix == ".png"
+        beside.write_bytes(b"whole")
+    assert path.read_bytes() == b"whole"

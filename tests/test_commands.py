@@ -1,0 +1,90 @@
+"""What holds for every command."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from colorizer import command
+from pipelines.errors import ColorizerError, UsageError
+
+COMMANDS = [
+    "colorizer.fit",
+    "colorizer.evaluate",
+    "colorizer.colorize",
+    "models_export.export",
+]
+
+
+def ended(function, capsys) -> tuple[int, str]:
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            command.run(function)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    return caught.value.code, capsys.readouterr().err
+
+
+def raising(error):
+    def function():
+        raise error
+
+    return function
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_help_answers_without_loading_tensorflow(module):
+    script = (
+        "import runpy, sys\n"
+        f"sys.argv = [{module!r}, '--help']\n"
+        "try:\n"
+        f"    runpy.run_module({module!r}, run_name='__main__')\n"
+        "except SystemExit as ended:\n"
+        "    heavy = {'tensorflow', 'keras', 'numpy', 'PIL', 'matplotlib'} & set(sys.modules)\n"
+        "    sys.exit(ended.code or f'loaded {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"usage: python -m {module}" in done.stdout
+    assert "--" in done.stdout and done.stderr == ""
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_wrong_usage_exits_with_2(module):
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--no-such-flag"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "no-such-flag" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("function", "code", "printed"),
+    [
+        (lambda: None, 0, ""),
+        (lambda: 1, 1, ""),
+        (raising(ColorizerError("a.jpg: empty file")), 1, "error: a.jpg: empty file\n"),
+        (raising(UsageError("--style vivid: one style only")), 2, "error: --style vivid"),
+        (raising(ValueError("odd\nmore")), 1, "error: ValueError: odd\n"),
+        (raising(KeyboardInterrupt()), 130, ""),
+        (raising(command.Terminated()), 143, ""),
+    ],
+)
+def test_exit_codes_and_one_line(function, code, printed, capsys, monkeypatch):
+    monkeypatch.delenv("COLORIZER_DEBUG", raising=False)
+    got, errors = ended(function, capsys)
+    assert got == code
+    assert errors.startswith(printed) and errors.count("\n") <= 1
+
+
+def test_sigterm_ends_with_143(capsys):
+    code, _ = ended(lambda: signal.raise_signal(signal.SIGTERM), capsys)
+    assert code == 143
+
+
+def test_debug_shows_the_traceback(capsys, monkeypatch):
+    monkeypatch.setenv("COLORIZER_DEBUG", "1")
+    _, errors = ended(raising(ValueError("odd")), capsys)
+    assert "Traceback" in errors
