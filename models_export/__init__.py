@@ -1,0 +1,1 @@
+"""Trained networks for use elsewhere: SavedModel signatures, export, verification, versions."""

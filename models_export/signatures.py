@@ -1,0 +1,181 @@
+"""What an exported colorizer answers to: the signatures of its SavedModel.
+
+    serving_default, colorize_bytes  image_bytes string [N] -> colorized_bytes string [N]
+    predict_ab                       lightness float32 [N,H,W,1] -> ab float32 [N,H,W,2]
+    colorize_rgb                     rgb uint8 [N,H,W,3] -> colorized uint8 [N,H,W,3]
+
+The first two are one function under two names. Everything is made of TensorFlow's own operations,
+so that any TensorFlow loads it, TensorFlow Serving too, without Keras or this package.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pipelines import color
+from pipelines.errors import ColorizerError
+
+Tensor = Any
+
+# Pictures in work at once. Each takes some 60 bytes a pixel for its full-size Lab.
+PARALLEL_PICTURES = 2
+
+
+class Signatures:
+    """The functions behind the signatures, around one network of fixed input size.
+
+    Attributes:
+        image_size: side of the square that the network sees, in pixels.
+
+    Raises:
+        ColorizerError: `model` does not map [N, S, S, 1] to [N, S, S, 2] with a fixed S.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self.image_size = network_size(model)
+
+        # A function of its own: the signatures share one copy of the network in the graph.
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None, self.image_size, self.image_size, 1], tf.float32)
+            ],
+            autograph=False,
+        )
+        def network(lightness: Tensor) -> Tensor:
+            return tf.cast(model(lightness, training=False), tf.float32)
+
+        self._network = network
+
+    def predict_ab(self, lightness: Tensor) -> dict[str, Tensor]:
+        """Predicts colour for `lightness`, float32 [N, H, W, 1] in [-1, 1], of any size.
+
+        The network sees it resized to its own size (antialiased where that shrinks it); its
+        answer is resized back, bilinearly.
+
+        Returns:
+            `ab`: float32 [N, H, W, 2] in [-1, 1].
+        """
+        ab = self._network(self._to_square(lightness))
+        return {"ab": _resize(ab, tf.shape(lightness)[1:3])}
+
+    def colorize_rgb(self, rgb: Tensor) -> dict[str, Tensor]:
+        """Colours `rgb`, uint8 [N, H, W, 3], of any size. Its colours are not looked at.
+
+        Returns:
+            `colorized`: uint8 [N, H, W, 3] with the lightness of `rgb`.
+        """
+        ab = self._ab_of_small(self._to_square(rgb))
+        return {"colorized": _lay_on(rgb, ab)}
+
+    def colorize_bytes(self, image_bytes: Tensor) -> dict[str, Tensor]:
+        """Colours `image_bytes`, string [N]: encoded JPEG or PNG files of any sizes.
+
+        Decodes what TensorFlow decodes: EXIF orientation and colour profiles are passed over,
+        alpha is dropped, 16 bits become 8, gray and CMYK become RGB. Whoever needs more settles
+        it before. One file that is damaged fails the whole batch (`InvalidArgumentError`).
+
+        Returns:
+            `colorized_bytes`: string [N], 8-bit RGB PNG of the original sizes and lightness.
+        """
+        size = self.image_size
+
+        def prepare(encoded: Tensor) -> tuple[Tensor, Tensor]:
+            # decode_jpeg takes PNG as well, and only it lets one choose the accurate DCT.
+            rgb = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+            small = self._to_square(rgb[None])[0]
+            # Sizes differ: as strings the decoded pictures fit one tensor all the same.
+            return small, tf.io.serialize_tensor(rgb)
+
+        def finish(pixels_and_ab: tuple[Tensor, Tensor]) -> Tensor:
+            pixels, ab = pixels_and_ab
+            rgb = tf.ensure_shape(tf.io.parse_tensor(pixels, tf.uint8), [None, None, 3])
+            return tf.io.encode_png(_lay_on(rgb[None], ab[None])[0])
+
+        small, pixels = tf.map_fn(
+            prepare,
+            image_bytes,
+            parallel_iterations=PARALLEL_PICTURES,
+            fn_output_signature=(
+                tf.TensorSpec([size, size, 3], tf.float32),
+                tf.TensorSpec([], tf.string),
+            ),
+        )
+        colorized = tf.map_fn(
+            finish,
+            (pixels, self._ab_of_small(small)),
+            parallel_iterations=PARALLEL_PICTURES,
+            fn_output_signature=tf.TensorSpec([], tf.string),
+        )
+        return {"colorized_bytes": colorized}
+
+    def _ab_of_small(self, rgb: Tensor) -> Tensor:
+        """Predicts ab [N, S, S, 2] for RGB [N, S, S, 3] in [0, 255], of the network's size."""
+        lightness, _ = color.rgb_to_lightness_ab(rgb / 255.0)
+        return self._network(lightness)
+
+    def _to_square(self, pictures: Tensor) -> Tensor:
+        """Resizes [N, H, W, C] to the network's size, float32 [N, S, S, C]."""
+        size = self.image_size
+        return tf.ensure_shape(_resize(pictures, (size, size)), [None, size, size, None])
+
+
+def network_size(model: keras.Model) -> int:
+    """Returns S of a network that maps [N, S, S, 1] to [N, S, S, 2].
+
+    Raises:
+        ColorizerError: the model is not such a network.
+    """
+    seen, given = tuple(model.input_shape), tuple(model.output_shape)
+    size = seen[1] if len(seen) == 4 else None
+    if size is None or seen[1:] != (size, size, 1) or given[1:] != (size, size, 2):
+        raise ColorizerError(
+            f"a colorizer maps (N, S, S, 1) to (N, S, S, 2), {model.name} {seen} to {given}"
+        )
+    return int(size)
+
+
+def write_saved_model(model: keras.Model, folder: Path) -> None:
+    """Writes `model` with all signatures as a SavedModel into `folder`.
+
+    Raises:
+        ColorizerError: `model` does not map [N, S, S, 1] to [N, S, S, 2] with a fixed S.
+    """
+    functions = Signatures(model)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        "predict_ab",
+        functions.predict_ab,
+        [tf.TensorSpec([None, None, None, 1], tf.float32, name="lightness")],
+    )
+    archive.add_endpoint(
+        "colorize_rgb",
+        functions.colorize_rgb,
+        [tf.TensorSpec([None, None, None, 3], tf.uint8, name="rgb")],
+    )
+    for name in ("colorize_bytes", "serving_default"):
+        archive.add_endpoint(
+            name,
+            functions.colorize_bytes,
+            [tf.TensorSpec([None], tf.string, name="image_bytes")],
+        )
+    archive.write_out(str(folder), verbose=False)
+
+
+def _resize(pictures: Tensor, size: Tensor) -> Tensor:
+    """Resizes [N, H, W, C] to float32 of `size` = (height, width): bilinear, antialiased down."""
+    resized = tf.cond(
+        tf.reduce_all(tf.equal(tf.shape(pictures)[1:3], size)),
+        lambda: tf.cast(pictures, tf.float32),
+        lambda: tf.image.resize(pictures, size, antialias=True),
+    )
+    return tf.ensure_shape(resized, [None, None, None, pictures.shape[-1]])
+
+
+def _lay_on(rgb: Tensor, ab: Tensor) -> Tensor:
+    """Gives uint8 pictures [N, H, W, 3] the colour `ab` [N, S, S, 2] and keeps their lightness."""
+    lightness, _ = color.rgb_to_lightness_ab(tf.cast(rgb, tf.float32) / 255.0)
+    colorized = color.lightness_ab_to_rgb(lightness, _resize(ab, tf.shape(rgb)[1:3]))
+    return tf.cast(tf.round(colorized * 255.0), tf.uint8)

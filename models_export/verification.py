@@ -1,0 +1,215 @@
+"""Checks an exported SavedModel against the Keras model that it was made from.
+
+The reference goes another way than the graph: Pillow decodes and resizes (in float, no rounding
+between), the Keras model predicts eagerly. Both resize with the same triangle filter.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import PIL.Image
+import tensorflow as tf
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+from models_export.signatures import network_size
+from pipelines import color
+from pipelines.errors import ColorizerError
+
+INPUTS = {
+    "predict_ab": ("lightness", "float32", 4),
+    "colorize_rgb": ("rgb", "uint8", 4),
+    "colorize_bytes": ("image_bytes", "string", 1),
+    "serving_default": ("image_bytes", "string", 1),
+}
+OUTPUTS = {
+    "predict_ab": ("ab", "float32", 4),
+    "colorize_rgb": ("colorized", "uint8", 4),
+    "colorize_bytes": ("colorized_bytes", "string", 1),
+    "serving_default": ("colorized_bytes", "string", 1),
+}
+
+# ab in [-1, 1]: 1e-3 is 0.13 Lab, unseen, and leaves room for convolutions in TF32 on a GPU.
+# 8-bit levels: where a value lies between two, the last digit decides; 1e-3 in the ab of a dark
+# colour, where sRGB is steepest, adds a level.
+TOLERANCES = {
+    "predict_ab": 1e-3,
+    "colorize_rgb": 2.0,
+    "colorize_bytes": 2.0,
+    "serving_default": 2.0,
+}
+UNITS = {
+    "predict_ab": "of ab in [-1, 1]",
+    "colorize_rgb": "of 255 levels",
+    "colorize_bytes": "of 255 levels",
+    "serving_default": "of 255 levels",
+}
+
+# These call back into the Python process that traced them: no other process can run them.
+PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
+
+
+def verify(folder: Path, model: keras.Model) -> dict[str, float]:
+    """Reloads the SavedModel in `folder` and compares every signature with `model`.
+
+    The inputs are smooth and random pictures: of the network's size, smaller, larger, wide and
+    tall; as JPEG and PNG, gray and in colour.
+
+    Returns:
+        The largest absolute difference for each signature, in the unit that UNITS names.
+
+    Raises:
+        ColorizerError: a signature is missing or has other names or types, the graph calls
+            Python, or a difference is above TOLERANCES.
+    """
+    python_ops = PYTHON_OPS & graph_ops(folder)
+    if python_ops:
+        raise ColorizerError(f"exported graph calls Python ({', '.join(sorted(python_ops))})")
+    loaded = tf.saved_model.load(str(folder))
+    for name in INPUTS:
+        _check_signature(name, loaded.signatures)
+    measures = {
+        "predict_ab": _difference_of_ab,
+        "colorize_rgb": _difference_of_rgb,
+        "colorize_bytes": _difference_of_bytes,
+        "serving_default": _difference_of_bytes,
+    }
+    differences = {}
+    for name, measure in measures.items():
+        difference = measure(loaded.signatures[name], model)
+        # Not "difference > tolerance": NaN must fail as well.
+        if not difference <= TOLERANCES[name]:
+            raise ColorizerError(
+                f"exported {name} differs from the Keras model by {difference:.2g} {UNITS[name]}, "
+                f"more than {TOLERANCES[name]:g}"
+            )
+        differences[name] = difference
+    return differences
+
+
+def graph_ops(folder: Path) -> set[str]:
+    """Returns the names of all operations in a SavedModel, those inside its functions included.
+
+    Calls of the graph's own functions come under the names of the calling operations.
+    """
+    saved = SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    found: set[str] = set()
+    for meta_graph in saved.meta_graphs:
+        graph = meta_graph.graph_def
+        found.update(node.op for node in graph.node)
+        found.update(node.op for function in graph.library.function for node in function.node_def)
+    return found
+
+
+def reference_ab(model: keras.Model, lightness: np.ndarray) -> np.ndarray:
+    """Predicts ab [N, H, W, 2] for `lightness` [N, H, W, 1] of any size, by the Keras model."""
+    size = network_size(model)
+    small = np.stack([_resized(picture, size, size) for picture in lightness])
+    ab = keras.ops.convert_to_numpy(model(small, training=False))
+    height, width = lightness.shape[1:3]
+    return np.stack([_resized(picture, height, width) for picture in ab])
+
+
+def reference_rgb(model: keras.Model, rgb: np.ndarray) -> np.ndarray:
+    """Colours one uint8 RGB picture [H, W, 3] by the Keras model; the answer has its lightness."""
+    size = network_size(model)
+    picture = rgb.astype(np.float32) / 255.0
+    lightness, _ = color.rgb_to_lightness_ab(_resized(picture, size, size))
+    ab = keras.ops.convert_to_numpy(model(lightness[None], training=False))[0]
+    lightness, _ = color.rgb_to_lightness_ab(picture)
+    colorized = color.lightness_ab_to_rgb(lightness, _resized(ab, *rgb.shape[:2]))
+    return np.rint(keras.ops.convert_to_numpy(colorized) * 255.0).astype(np.uint8)
+
+
+def _check_signature(name: str, signatures: Any) -> None:
+    if name not in signatures:
+        raise ColorizerError(f"exported model has no signature {name}")
+    _, inputs = signatures[name].structured_input_signature
+    for expected, specs in (
+        (INPUTS[name], inputs),
+        (OUTPUTS[name], signatures[name].structured_outputs),
+    ):
+        found = [(key, spec.dtype.name, spec.shape.rank) for key, spec in specs.items()]
+        if found != [expected]:
+            raise ColorizerError(f"exported {name} has {found} where {[expected]} belongs")
+
+
+def _difference_of_ab(signature: Any, model: keras.Model) -> float:
+    differences = []
+    for pictures in _batches(network_size(model)):
+        lightness, _ = color.rgb_to_lightness_ab(pictures.astype(np.float32) / 255.0)
+        lightness = keras.ops.convert_to_numpy(lightness)
+        ab = signature(lightness=tf.constant(lightness))["ab"].numpy()
+        differences.append(_difference(ab, reference_ab(model, lightness)))
+    return max(differences)
+
+
+def _difference_of_rgb(signature: Any, model: keras.Model) -> float:
+    differences = []
+    for pictures in _batches(network_size(model)):
+        colorized = signature(rgb=tf.constant(pictures))["colorized"].numpy()
+        expected = np.stack([reference_rgb(model, picture) for picture in pictures])
+        differences.append(_difference(colorized, expected))
+    return max(differences)
+
+
+def _difference_of_bytes(signature: Any, model: keras.Model) -> float:
+    files = []
+    for pictures in _batches(network_size(model)):
+        smooth, noise = (PIL.Image.fromarray(picture) for picture in pictures)
+        files += [_encoded(smooth, "JPEG"), _encoded(noise, "JPEG"), _encoded(noise, "PNG")]
+    files += [_encoded(smooth.convert("L"), "JPEG"), _encoded(smooth.convert("L"), "PNG")]
+    answers = signature(image_bytes=tf.constant(files))["colorized_bytes"].numpy()
+    return max(
+        _difference(_decoded(answer), reference_rgb(model, _decoded(file)))
+        for file, answer in zip(files, answers, strict=True)
+    )
+
+
+def _batches(size: int) -> list[np.ndarray]:
+    """Two pictures each, one smooth and one random, uint8 [2, H, W, 3]."""
+    shapes = [
+        (size, size),
+        (size // 2 + 3, size // 3 + 2),
+        (size // 2, 2 * size),
+        (size + 31, size - 5),
+    ]
+    random = np.random.default_rng(0)
+    batches = []
+    for height, width in shapes:
+        down, across = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+        smooth = np.stack([down, across, 1.0 - down * across], axis=-1) * 255.0
+        noise = random.integers(0, 256, (height, width, 3))
+        batches.append(np.stack([smooth, noise]).astype(np.uint8))
+    return batches
+
+
+def _resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resizes float32 [H, W, C] with Pillow, plane by plane: bilinear, antialiased down."""
+    planes = [
+        PIL.Image.fromarray(np.ascontiguousarray(picture[..., channel])).resize(
+            (width, height), PIL.Image.Resampling.BILINEAR
+        )
+        for channel in range(picture.shape[-1])
+    ]
+    return np.stack([np.asarray(plane) for plane in planes], axis=-1)
+
+
+def _encoded(picture: PIL.Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def _decoded(encoded: bytes) -> np.ndarray:
+    with PIL.Image.open(io.BytesIO(encoded)) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def _difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """Returns the largest absolute difference; infinity where the shapes differ."""
+    if found.shape != expected.shape:
+        return float("inf")
+    return float(np.max(np.abs(found.astype(np.float64) - expected.astype(np.float64))))
