@@ -62,8 +62,13 @@ def fit(config: FitConfig) -> Path:
     training = SupervisedTraining(config, folder, train, val, stop)
     if config.resume:
         training.resume()
-    training.run()
-    _write_metrics(folder, val)
+    try:
+        training.run()
+        _write_metrics(folder, val)
+    except Exception:
+        folder.drop_cache()
+        raise
+    # Only a run that was stopped by a signal keeps its records, to go on with.
     folder.drop_cache()
     return folder.path
 

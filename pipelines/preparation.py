@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -185,7 +186,10 @@ def _scan(
     rejected: dict[int, str] = {}
     mean_ab: dict[int, tuple[float, float]] = {}
     decoded = np.zeros(len(files), bool)
-    with tqdm(total=len(files), desc="reading photos", mininterval=1, disable=not progress) as bar:
+    interval = 1.0 if sys.stderr.isatty() else 30.0
+    with tqdm(
+        total=len(files), desc="reading photos", mininterval=interval, disable=not progress
+    ) as bar:
         for index, scaled in _lab_pictures(files, image_size, resize):
             decoded[index] = True
             bar.update(index + 1 - bar.n)

@@ -1,6 +1,7 @@
 """Keras callbacks of a training epoch."""
 
 import math
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -40,23 +41,20 @@ class ProgressBar(keras.callbacks.Callback):
     """One bar an epoch, on stderr.
 
     Args:
+        epoch: the epoch, from 0.
         epochs: all epochs of the run.
         steps: steps of an epoch.
-        first_step: steps of the first epoch that an earlier run did.
+        first_step: those of its steps that an earlier call did.
     """
 
-    def __init__(self, epochs: int, steps: int, first_step: int) -> None:
+    def __init__(self, epoch: int, epochs: int, steps: int, first_step: int) -> None:
         super().__init__()
-        self._epochs, self._steps, self._first_step = epochs, steps, first_step
-
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Starts the bar."""
         self._bar = tqdm(
-            total=self._steps,
-            initial=self._first_step,
-            desc=f"epoch {epoch + 1}/{self._epochs}",
+            total=steps,
+            initial=first_step,
+            desc=f"epoch {epoch + 1}/{epochs}",
             unit="step",
-            mininterval=1.0,
+            mininterval=1.0 if sys.stderr.isatty() else 30.0,
         )
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
@@ -66,8 +64,8 @@ class ProgressBar(keras.callbacks.Callback):
         )
         self._bar.update()
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Closes the bar."""
+    def close(self) -> None:
+        """Ends the bar's line."""
         self._bar.close()
 
 
@@ -76,7 +74,7 @@ class StepKeeper(keras.callbacks.Callback):
 
     Args:
         average: follows the weights.
-        save: called with the number of steps done in this call of `fit`.
+        save: called with the number of steps done in this call of `fit`, and the epoch's figures.
         restore: called once, when the epoch has begun and Keras has reset its metrics.
         stop: says when to stop.
         save_minutes: minutes between two saves.
@@ -85,7 +83,7 @@ class StepKeeper(keras.callbacks.Callback):
     def __init__(
         self,
         average: WeightAverage,
-        save: Callable[[int], None],
+        save: Callable[[int, dict[str, float]], None],
         restore: Callable[[], None],
         stop: StopRequest,
         save_minutes: float,
@@ -104,6 +102,6 @@ class StepKeeper(keras.callbacks.Callback):
         self._average.update()
         overdue = time.monotonic() - self._saved_at >= self._save_seconds
         if self._stop.is_due or overdue:
-            self._save(batch + 1)
+            self._save(batch + 1, {name: float(value) for name, value in (logs or {}).items()})
             self._saved_at = time.monotonic()
         self._stop.raise_if_due()

@@ -1,5 +1,6 @@
 """What a run folder holds, and where."""
 
+import json
 import platform
 import shutil
 import sys
@@ -49,6 +50,11 @@ class RunFolder:
         """Lab records; removed when the training has ended."""
         return self.path / "cache"
 
+    @property
+    def photos(self) -> Path:
+        """The photos that were used and those that were left out."""
+        return self.path / "photos.json"
+
     def sample(self, epoch: int) -> Path:
         """The sample grid after `epoch`, counted from 1."""
         return self.path / "samples" / f"epoch_{epoch:03d}.png"
@@ -60,13 +66,13 @@ class RunFolder:
             ColorizerError: the folder holds a run already and --resume was not given.
             UsageError: --resume was given with a configuration that differs.
         """
-        if self.config.exists():
-            if not config.resume:
-                raise ColorizerError(
-                    f"{self.path}: holds a run already; --resume goes on with it,"
-                    " or choose another --run-dir"
-                )
+        if config.resume and self.config.exists():
             _check_same(self.load_config(), config)
+        elif self.checkpoint.exists() or self.model.exists():
+            raise ColorizerError(
+                f"{self.path}: holds a run already; --resume goes on with it,"
+                " or choose another --run-dir"
+            )
         write_text(self.config, config.model_dump_json(indent=2) + "\n")
         versions = {name: version(name) for name in _PACKAGES}
         versions |= {"python": platform.python_version(), "platform": platform.platform()}
@@ -88,8 +94,21 @@ class RunFolder:
             raise ColorizerError(f"{self.config}: damaged or of another version: {first}") from None
 
     def write_photos(self, train: PreparedPhotos, val: PreparedPhotos) -> None:
-        """Lists the photos that were used and those that were left out, and why."""
-        write_json(self.path / "photos.json", {"train": _listed(train), "val": _listed(val)})
+        """Lists the photos that were used and those that were left out, and why.
+
+        Raises:
+            ColorizerError: the run had begun with other photos.
+        """
+        listed = {"train": _listed(train), "val": _listed(val)}
+        if self.checkpoint.exists():
+            begun = json.loads(self.photos.read_text(encoding="utf-8"))
+            for name, photos in listed.items():
+                if begun[name]["fingerprint"] != photos["fingerprint"]:
+                    raise ColorizerError(
+                        f"{self.path}: the {name} photos have changed since the run began:"
+                        " begin another"
+                    )
+        write_json(self.photos, listed)
 
     def write_statistics(self, statistics: dict[str, Any]) -> None:
         """Writes what evaluation and export need to know of the training set."""

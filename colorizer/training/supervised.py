@@ -1,8 +1,9 @@
 """Supervised training: photos in, the network with the lowest validation loss out."""
 
+import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from colorizer import losses, models
-from colorizer.command import note
+from colorizer.command import Terminated, note
 from colorizer.config import FitConfig
 from colorizer.training.averaging import WeightAverage
 from colorizer.training.callbacks import NanGuard, ProgressBar, StepKeeper
@@ -25,6 +26,7 @@ from colorizer.training.optimizer import build_optimizer
 from colorizer.training.pictures import sample_grid, save_learning_curve, save_picture
 from colorizer.training.run_folder import RunFolder
 from pipelines.batches import evaluation_batches, steps_per_epoch, training_batches
+from pipelines.errors import ColorizerError
 from pipelines.preparation import PreparedPhotos
 
 SAMPLES = 8
@@ -109,6 +111,9 @@ class SupervisedTraining:
                     self.stop.raise_if_due()
             except OutOfTime:
                 self._keep_unfinished_epoch()
+            except (KeyboardInterrupt, Terminated):
+                note(f"stopped: --run-dir {self.folder.path} --resume goes on from here")
+                raise
 
     def _run_epoch(self) -> None:
         started = time.monotonic()
@@ -127,20 +132,21 @@ class SupervisedTraining:
         )
         keeper = StepKeeper(
             self.average,
-            save=lambda done: self._save(first_step + done),
+            save=lambda done, logs: self._save(first_step + done, logs),
             restore=self._restore_metrics,
             stop=self.stop,
             save_minutes=self.config.checkpoint_minutes,
         )
-        bar = ProgressBar(self.config.epochs, self.steps, first_step)
-        history = self.model.fit(
-            batches,
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            shuffle=False,
-            verbose=0,
-            callbacks=[NanGuard(), bar, keeper],
-        )
+        bar = ProgressBar(epoch, self.config.epochs, self.steps, first_step)
+        with closing(bar):
+            history = self.model.fit(
+                batches,
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                shuffle=False,
+                verbose=0,
+                callbacks=[NanGuard(), bar, keeper],
+            )
         logs = {name: float(values[-1]) for name, values in history.history.items()}
         self.progress.step, self.progress.train_logs = self.steps, logs
 
@@ -175,7 +181,10 @@ class SupervisedTraining:
         save_picture(self.folder.sample(epoch), grid)
         with self._writer().as_default():
             tf.summary.image("gray | predicted | true", grid[None], step=epoch)
-        return {f"val_{name}": float(value) for name, value in logs.items()}
+        val_logs = {f"val_{name}": float(value) for name, value in logs.items()}
+        if not math.isfinite(val_logs["val_loss"]):
+            raise ColorizerError(f"val_loss is {val_logs['val_loss']} after epoch {epoch}")
+        return val_logs
 
     def _keep_unfinished_epoch(self) -> None:
         """Out of time: an unfinished epoch may hold the best weights; it is in no history."""
@@ -213,8 +222,9 @@ class SupervisedTraining:
             "average": self.average.variables,
         }
 
-    def _save(self, step: int) -> None:
+    def _save(self, step: int, logs: dict[str, float]) -> None:
         self.progress.step = step
+        self.progress.train_logs = logs if step == self.steps else {}
         variables = {**self._variables(), "metrics": self.model.metrics_variables}
         save_checkpoint(self.folder.checkpoint, variables, self.progress)
 

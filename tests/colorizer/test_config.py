@@ -78,9 +78,18 @@ def test_a_run_is_not_taken_up_with_other_settings(run_dir):
     RunFolder(run_dir).begin(longer)
 
 
-def test_a_folder_with_a_run_is_not_written_over(run_dir):
+def test_a_run_that_never_began_may_be_begun_again(run_dir):
+    RunFolder(run_dir).begin(FitConfig(data=Path("fotos"), run_dir=run_dir))
+    RunFolder(run_dir).begin(FitConfig(data=Path("photos"), run_dir=run_dir))
+    assert RunFolder(run_dir).load_config().data == Path("photos")
+
+
+@pytest.mark.parametrize("kept", ["model.keras", "checkpoints/latest.npz"])
+def test_a_folder_with_a_run_is_not_written_over(run_dir, kept):
     config = FitConfig(data=Path("photos"), run_dir=run_dir)
     RunFolder(run_dir).begin(config)
+    (run_dir / kept).parent.mkdir(exist_ok=True)
+    (run_dir / kept).touch()
     with pytest.raises(ColorizerError, match="holds a run already"):
         RunFolder(run_dir).begin(config)
 

@@ -1,5 +1,6 @@
 """Training for real, on the sample photos, with a network that takes seconds."""
 
+import itertools
 import json
 import shutil
 import signal
@@ -14,8 +15,9 @@ import pytest
 
 from colorizer.config import FitConfig
 from colorizer.fit import fit
-from colorizer.training import interruption
+from colorizer.training.callbacks import StepKeeper
 from colorizer.training.checkpoint import load_progress
+from colorizer.training.interruption import StopRequest
 from colorizer.training.run_folder import RunFolder
 from pipelines.errors import ColorizerError, NoPhotosError
 
@@ -163,15 +165,40 @@ def wait_for(process: subprocess.Popen, checkpoint: Path, place: tuple[int, int]
     pytest.fail(f"never came to {place}: {process.communicate()[1][-2000:]}")
 
 
-def test_max_minutes_stops_cleanly_and_resume_ends_the_same(finished, config, monkeypatch):
-    clock = iter([0.0] * 15)
+@pytest.mark.parametrize("last_step", [13, 20], ids=["within an epoch", "at its last step"])
+def test_max_minutes_stops_cleanly_and_resume_ends_the_same(
+    finished, config, monkeypatch, last_step
+):
+    steps = itertools.count(1)
+    done = 0
+    end_step = StepKeeper.on_train_batch_end
+
+    def counted(self, batch, logs=None):
+        nonlocal done
+        done = next(steps)
+        end_step(self, batch, logs)
+
     with monkeypatch.context() as patch:
-        patch.setattr(interruption.time, "monotonic", lambda: next(clock, 1e9))
+        patch.setattr(StepKeeper, "on_train_batch_end", counted)
+        patch.setattr(StopRequest, "_out_of_time", property(lambda self: done >= last_step))
         stopped = fit(config.model_copy(update={"max_minutes": 60.0}))
     progress = load_progress(RunFolder(stopped).checkpoint)
-    assert (progress.epoch, progress.step) != (3, 0) and progress.epoch + progress.step > 0
+    assert progress.epoch * 10 + progress.step == last_step
+    assert len(history(stopped)) == 1
     assert (stopped / "model.keras").exists() and (stopped / "metrics.json").exists()
     assert_same_run(fit(config.model_copy(update={"resume": True})), finished)
+
+
+def test_changed_photos_are_not_trained_on(finished, config, tmp_path):
+    begun = shutil.copytree(finished, tmp_path / "copy")
+    changed = shutil.copytree(config.data, tmp_path / "photos")
+    next(changed.glob("*.jpg")).unlink()
+    stored = RunFolder(begun).load_config()
+    (begun / "config.json").write_text(
+        stored.model_copy(update={"data": changed, "run_dir": begun}).model_dump_json()
+    )
+    with pytest.raises(ColorizerError, match="train photos have changed"):
+        fit(stored.model_copy(update={"data": changed, "run_dir": begun, "resume": True}))
 
 
 def test_resume_without_a_run_starts_one(config):
