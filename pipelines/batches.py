@@ -50,7 +50,7 @@ def steps_per_epoch(prepared: PreparedPhotos, batch_size: int) -> int:
 def _batches(
     prepared: PreparedPhotos, order: np.ndarray, flips: np.ndarray, batch_size: int
 ) -> tf.data.Dataset:
-    read, convert = _reader(prepared)
+    read, convert = _reader(prepared, batch_size)
     dataset = tf.data.Dataset.from_tensor_slices((_columns(prepared, order), flips))
     return (
         dataset.map(
@@ -72,7 +72,7 @@ def _columns(prepared: PreparedPhotos, order: np.ndarray) -> tuple[Any, ...]:
 
 
 def _reader(
-    prepared: PreparedPhotos,
+    prepared: PreparedPhotos, batch_size: int
 ) -> tuple[Callable[..., Tensor], Callable[[Tensor], Tensor]]:
     """How one picture is read, and what then turns a batch of them into Lab records."""
     size, resize = prepared.image_size, prepared.resize
@@ -82,7 +82,7 @@ def _reader(
     def read(path: Tensor, orientation: Tensor) -> Tensor:
         return resize_square(decode_jpeg(tf.io.read_file(path), orientation), size, resize)
 
-    return read, lab_batch
+    return read, lambda batch: lab_batch(batch, batch_size)
 
 
 def _flipped(picture: Tensor, flip: Tensor) -> Tensor:

@@ -57,13 +57,13 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
     rgb = _checked(rgb, channels=3)
     linear = ops.where(
         rgb > SRGB_KNEE,
-        ops.power((ops.maximum(rgb, SRGB_KNEE) + 0.055) / 1.055, 2.4),
+        _power((ops.maximum(rgb, SRGB_KNEE) + 0.055) / 1.055, 2.4),
         rgb / 12.92,
     )
     xyz = _mix(linear, XYZ_FROM_RGB / WHITE_D65[:, None])
     f = ops.where(
         xyz > LAB_EPSILON,
-        ops.power(ops.maximum(xyz, LAB_EPSILON), 1.0 / 3.0),
+        _power(ops.maximum(xyz, LAB_EPSILON), 1.0 / 3.0),
         LAB_KAPPA * xyz + LAB_OFFSET,
     )
     fx, fy, fz = f[..., 0], f[..., 1], f[..., 2]
@@ -88,7 +88,7 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     linear = _mix(xyz, RGB_FROM_XYZ * WHITE_D65)
     rgb = ops.where(
         linear > SRGB_KNEE_LINEAR,
-        1.055 * ops.power(ops.maximum(linear, SRGB_KNEE_LINEAR), 1.0 / 2.4) - 0.055,
+        1.055 * _power(ops.maximum(linear, SRGB_KNEE_LINEAR), 1.0 / 2.4) - 0.055,
         12.92 * linear,
     )
     return ops.clip(rgb, 0.0, 1.0)
@@ -114,6 +114,11 @@ def rgb_to_lightness_ab(rgb: Tensor) -> tuple[Tensor, Tensor]:
 def lightness_ab_to_rgb(lightness: Tensor, ab: Tensor) -> Tensor:
     """Converts `lightness` (..., 1) and `ab` (..., 2) in [-1, 1] to sRGB (..., 3) in [0, 1]."""
     return lab_to_rgb(lightness_ab_to_lab(lightness, ab))
+
+
+def _power(base: Tensor, exponent: float) -> Tensor:
+    """Raises a positive `base`: on a CPU several times faster than `ops.power`."""
+    return ops.exp(exponent * ops.log(base))
 
 
 def _mix(channels: Tensor, matrix: np.ndarray) -> Tensor:

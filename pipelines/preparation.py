@@ -190,16 +190,15 @@ def _scan(
     with tqdm(
         total=len(files), desc="reading photos", mininterval=interval, disable=not progress
     ) as bar:
-        for index, scaled in _lab_pictures(files, image_size, resize):
+        for index, scaled, mean in _lab_pictures(files, image_size, resize):
             decoded[index] = True
             bar.update(index + 1 - bar.n)
             if reason := why_gray(scaled):
                 rejected[index] = reason
                 continue
-            mean_a, mean_b = scaled[..., 1:].mean((0, 1), dtype=np.float64).tolist()
-            mean_ab[index] = (mean_a, mean_b)
+            mean_ab[index] = (float(mean[0]), float(mean[1]))
             if records is not None:
-                record_path(records, files[index].path).write_bytes(scaled.tobytes())
+                record_path(records, files[index].path).write_bytes(scaled.data)
         bar.update(len(files) - bar.n)
     for index in np.flatnonzero(~decoded).tolist():
         rejected[index] = _why_undecodable(files[index])
@@ -208,12 +207,17 @@ def _scan(
 
 def _lab_pictures(
     files: Sequence[PhotoFile], image_size: int, resize: Resize
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields index and scaled Lab record of every file that decodes."""
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yields index, scaled Lab record and mean ab of every file that decodes."""
 
     def decode(index: Tensor, path: Tensor, orientation: Tensor) -> tuple[Tensor, Tensor]:
         picture = decode_jpeg(tf.io.read_file(path), orientation)
         return index, resize_square(picture, image_size, resize)
+
+    def convert(indices: Tensor, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        pictures = lab_batch(rgb, _BATCH)
+        means = tf.reduce_mean(tf.cast(pictures[..., 1:], tf.float32), axis=(1, 2))
+        return indices, pictures, means
 
     if not files:
         return
@@ -227,11 +231,11 @@ def _lab_pictures(
         .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
         .ignore_errors()
         .batch(_BATCH)
-        .map(lambda index, rgb: (index, lab_batch(rgb)), num_parallel_calls=tf.data.AUTOTUNE)
+        .map(convert, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(2)
     )
-    for indices, pictures in dataset.as_numpy_iterator():
-        yield from zip(indices.tolist(), pictures, strict=True)
+    for indices, pictures, means in dataset.as_numpy_iterator():
+        yield from zip(indices.tolist(), pictures, means, strict=True)
 
 
 def _why_undecodable(file: PhotoFile) -> str:
