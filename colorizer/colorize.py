@@ -36,7 +36,7 @@ class Arguments(BaseModel):
     output: Annotated[Path, arg(metavar="DIR")]
     """Folder for the coloured photos; made if missing. Inputs are never overwritten."""
     model: Annotated[Path | None, arg(metavar="RUN_OR_EXPORT")] = None
-    """A run folder or an export. Left out: the weights that ship with the package."""
+    """A run folder or an export. Must be given: no weights ship with the package yet."""
     style: Literal["faithful", "vivid"] | None = None
     """For models that know both styles."""
     saturation: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
@@ -85,7 +85,7 @@ def colorize_files(arguments: Arguments) -> int:
     if not found.sources and not found.errors:
         raise NoPhotosError(f"no photos found in {', '.join(arguments.inputs)}")
     jobs, nameless = name_outputs(found.sources, output, f".{arguments.format}", found.passed_over)
-    waiting = [job for job in jobs if not (arguments.skip_existing and job.target.is_file())]
+    waiting = [job for job in jobs if not (arguments.skip_existing and _is_there(job.target))]
     errors = found.errors + nameless
 
     import_tensorflow()
@@ -99,6 +99,13 @@ def colorize_files(arguments: Arguments) -> int:
         f"{failed + len(errors)} failed, {len(found.passed_over)} passed over: {output}"
     )
     return 1 if failed or errors else 0
+
+
+def _is_there(target: Path) -> bool:
+    try:
+        return target.is_file()
+    except OSError:
+        return False  # A name too long for the file system: writing it will say so.
 
 
 @dataclass

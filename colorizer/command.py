@@ -3,6 +3,7 @@
 Exit codes: 0 success, 1 failure, 2 wrong usage, 130 after Ctrl-C, 143 after SIGTERM.
 """
 
+import io
 import os
 import signal
 import sys
@@ -47,8 +48,12 @@ def run(command: Callable[[], int | None]) -> None:
     Set COLORIZER_DEBUG=1 to see the traceback of a failure.
     """
     signal.signal(signal.SIGTERM, _raise_terminated)
+    # A file name may hold bytes that are no UTF-8.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = command() or 0
+        sys.stdout.flush()
     except UsageError as error:
         code = _report(error, 2)
     except KeyboardInterrupt:

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 import tyro
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipelines.errors import ColorizerError
+
 PresetName = Literal["smoke", "base"]
 Filters2 = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 Filters5 = tuple[
@@ -66,7 +68,7 @@ class FitConfig(BaseModel):
     """Momentum of the moving average of the weights that is validated and kept; 0 turns it off."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Keras dtype policy of the training; the saved model is float32 always."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     """Seed of weights, order and flips of the photos."""
     deterministic: bool = False
     """Let the same seed give the same weights to the last bit, on the same machine, in every
@@ -76,12 +78,15 @@ class FitConfig(BaseModel):
     checkpoint_minutes: float = Field(5.0, gt=0)
     """Minutes between checkpoints within an epoch; each epoch's end writes one too."""
     resume: bool = False
-    """Go on with the run in --run-dir, to the result that it would have had without a stop."""
+    """Go on with the run in --run-dir, to the result that it would have had without a stop: bit
+    for bit in float32 on a CPU and with --deterministic, else but for rounding."""
 
     @model_validator(mode="after")
-    def _places_differ(self) -> "FitConfig":
-        if self.val_data is not None and self.val_data.resolve() == self.data.resolve():
-            raise ValueError("--val-data must not be the folder of --data")
+    def _places_are_apart(self) -> "FitConfig":
+        if self.val_data is not None:
+            train, val = self.data.resolve(), self.val_data.resolve()
+            if train.is_relative_to(val) or val.is_relative_to(train):
+                raise ValueError("--val-data and --data must not lie in one another")
         return self
 
     def network_arguments(self) -> dict[str, Any]:
@@ -95,8 +100,11 @@ class FitConfig(BaseModel):
         }
 
 
-# What may differ when a run is taken up again, without a different result.
-RESUMABLE = frozenset({"resume", "max_minutes", "checkpoint_minutes", "cache"})
+# What may differ when a run is taken up again, without a different result. Photos may have moved:
+# their names and sizes are compared.
+RESUMABLE = frozenset(
+    {"resume", "run_dir", "data", "val_data", "max_minutes", "checkpoint_minutes", "cache"}
+)
 
 PRESETS: dict[str, dict[str, Any]] = {
     # A minute or two on a few dozen photos: shows that all parts work together.
@@ -105,12 +113,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "decoder_filters": (64, 16),
         "output_filters": (12, 8),
         "image_size": 128,
-        "epochs": 40,
+        "epochs": 24,
         "batch_size": 8,
         "warmup_steps": 20,
         "ema": 0.9,
         "norm_momentum": 0.9,
-        "deterministic": True,
     },
     # The report's CNN on about 6,000 photos, within an hour on 2 CPU cores.
     "base": {"precision": "mixed_bfloat16"},
@@ -123,3 +130,18 @@ def preset_defaults(name: PresetName) -> FitConfig:
     values = {key: field.default for key, field in fields.items() if not field.is_required()}
     required = {key: tyro.MISSING for key, field in fields.items() if field.is_required()}
     return FitConfig.model_construct(**{**required, **values, **PRESETS[name], "preset": name})
+
+
+def load_config(path: Path) -> FitConfig:
+    """Reads the configuration of a run from its config.json.
+
+    Raises:
+        ColorizerError: there is none, or it is damaged.
+    """
+    try:
+        return FitConfig.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ColorizerError(f"{path.parent}: holds no run (no {path.name})") from None
+    except ValueError as error:
+        first = str(error).splitlines()[0]
+        raise ColorizerError(f"{path}: damaged or of another version: {first}") from None

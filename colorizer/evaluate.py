@@ -32,7 +32,7 @@ class EvaluateArguments(BaseModel):
     data: Path
     """Folder of .jpg and .jpeg photos, searched with its sub-folders."""
     model: Path | None = None
-    """Run folder or exported model; left out: the weights that ship with the package."""
+    """Run folder or exported model. Must be given: no weights ship with the package yet."""
     style: Literal["faithful", "vivid"] | None = None
     """Which way of colouring, for models that know both."""
     limit: PositiveInt | None = None

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+# Part of the name of a file that is not whole yet; only a kill -9 leaves one behind.
+PARTIAL = ".partial"
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -18,10 +21,10 @@ def replacing(path: Path) -> Iterator[Path]:
     stood at `path` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{uuid.uuid4().hex}.partial{path.suffix}")
+    beside = path.with_name(f".{uuid.uuid4().hex}{PARTIAL}{path.suffix}")
     try:
         yield beside
-        with beside.open("rb") as file:
+        with beside.open("r+b") as file:
             os.fsync(file.fileno())
         beside.replace(path)
     finally:
@@ -29,9 +32,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text to `path`, whole or not at all."""
+    """Writes UTF-8 text to `path`, whole or not at all.
+
+    Bytes of a file name that are no UTF-8 come as `\\udcXX`, which JSON reads back.
+    """
     with replacing(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -5,13 +5,13 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tyro
 from pydantic import BaseModel
 
 from colorizer.command import import_tensorflow, note, parse, run
-from colorizer.config import FitConfig, PresetName, preset_defaults
+from colorizer.config import FitConfig, PresetName, load_config, preset_defaults
 
 if TYPE_CHECKING:
     from colorizer.training.run_folder import RunFolder
@@ -25,9 +25,8 @@ Example: python -m colorizer.fit --data photos/train --val-data photos/val --run
 RUN-DIR gets model.keras (the best by validation), config.json, history.json, metrics.json,
 photos.json (what was left out, and why), checkpoints, samples, learning_curve.png, tensorboard."""
 
-# Lab records take 6 bytes a pixel; so much of the free disk they may fill.
+# So much of the free disk Lab records may fill.
 CACHE_SHARE_OF_FREE_DISK = 0.5
-BYTES_PER_PIXEL = 6
 
 
 def main() -> None:
@@ -48,29 +47,31 @@ def fit(config: FitConfig) -> Path:
     stop = StopRequest(config.max_minutes)
     folder = RunFolder(config.run_dir)
     folder.begin(config)
-    train, val = _prepared(config, folder)
-    folder.write_photos(train, val)
-    folder.write_statistics(
-        {
-            "mean_ab": train.mean_ab,
-            "image_size": config.image_size,
-            "resize": config.resize,
-            "train_images": len(train),
-            "model": config.model,
-        }
-    )
-    training = SupervisedTraining(config, folder, train, val, stop)
-    if config.resume:
-        training.resume()
     try:
+        train, val = _prepared(config, folder)
+        folder.write_photos(train, val)
+        folder.write_statistics(_statistics(config, train))
+        training = SupervisedTraining(config, folder, train, val, stop)
+        if config.resume:
+            training.resume()
         training.run()
         _write_metrics(folder, val)
     except Exception:
         folder.drop_cache()
         raise
-    # Only a run that was stopped by a signal keeps its records, to go on with.
+    # A run that a signal stopped keeps its Lab records, to go on with.
     folder.drop_cache()
     return folder.path
+
+
+def _statistics(config: FitConfig, train: "PreparedPhotos") -> dict[str, Any]:
+    return {
+        "mean_ab": train.mean_ab,
+        "image_size": config.image_size,
+        "resize": config.resize,
+        "train_images": len(train),
+        "model": config.model,
+    }
 
 
 def _command() -> None:
@@ -94,9 +95,7 @@ def _parsed(argv: Sequence[str]) -> FitConfig:
     if chosen.resume and chosen.run_dir is not None and not wants_help:
         stored = chosen.run_dir / "config.json"
         if stored.exists():
-            from colorizer.training.run_folder import RunFolder
-
-            default = RunFolder(chosen.run_dir).load_config()
+            default = load_config(stored).model_copy(update={"run_dir": chosen.run_dir})
     return parse(FitConfig, prog=PROG, description=DESCRIPTION, argv=argv, default=default)
 
 
@@ -132,10 +131,12 @@ def _records(config: FitConfig, folder: "RunFolder", photos: Path, name: str) ->
     if config.cache == "none":
         return None
     if config.cache == "auto":
+        from pipelines.lab_records import record_bytes
         from pipelines.photo_files import find_jpegs
 
-        wanted = len(find_jpegs(photos)) * BYTES_PER_PIXEL * config.image_size**2
-        free = shutil.disk_usage(folder.path).free
+        wanted = len(find_jpegs(photos)) * record_bytes(config.image_size)
+        kept = sum(file.stat().st_size for file in (folder.cache / name).glob("*"))
+        free = shutil.disk_usage(folder.path).free + kept
         if wanted > CACHE_SHARE_OF_FREE_DISK * free:
             note(
                 f"{photos}: Lab records would take {wanted / 1e9:.1f} GB of {free / 1e9:.1f} GB"

@@ -15,6 +15,7 @@ from PIL import Image
 
 from colorizer.colorizing.painting import lay_on
 from colorizer.images.conversion import to_srgb, upright
+from colorizer.models import network_size
 from pipelines import color
 from pipelines.errors import ColorizerError, UsageError
 
@@ -31,8 +32,7 @@ class Colorizer:
         predict: the network: lightness float32 (N, S, S, 1) in [-1, 1] to ab float32
             (N, S, S, 2) in [-1, 1].
         image_size: S, in pixels.
-        statistics: what a run records about itself; "mean_ab" is needed, "styles" may name
-            the styles that the network knows.
+        statistics: what a run records about itself; "mean_ab" is needed.
         path: where it was loaded from.
 
     Raises:
@@ -95,7 +95,8 @@ class Colorizer:
     def predict_photos(self, photos: Sequence[np.ndarray]) -> np.ndarray:
         """Predicts colour for whole photos of any sizes, all in one go through the network.
 
-        Each is squashed to the network's size as RGB and converted to Lab then, as in training.
+        Each is squashed to the network's size as RGB, with its whole area whatever the training
+        did, and converted to Lab then.
 
         Args:
             photos: uint8 (H, W, 3) each, sRGB.
@@ -216,12 +217,10 @@ def _load_run(folder: Path) -> Colorizer:
     model_path = folder / "model.keras"
     with _loading(model_path):
         model = keras.models.load_model(model_path, compile=False, safe_mode=True)
-    seen, given = tuple(model.input_shape), tuple(model.output_shape)
-    size = seen[1] if len(seen) == 4 else None
-    if size is None or seen[1:] != (size, size, 1) or given[1:] != (size, size, 2):
-        raise ColorizerError(
-            f"{model_path}: a colorizer maps (N, S, S, 1) to (N, S, S, 2), not {seen} to {given}"
-        )
+    try:
+        size = network_size(model)
+    except ValueError as error:
+        raise ColorizerError(f"{model_path}: {error}") from error
     network = tf.function(
         lambda lightness: model(lightness, training=False),
         input_signature=[tf.TensorSpec([None, size, size, 1], tf.float32)],

@@ -114,7 +114,7 @@ def _description(name: str, differences: dict[str, float]) -> dict[str, Any]:
 def _load_model(path: Path) -> "keras.Model":
     import keras
 
-    from models_export.signatures import network_size
+    from colorizer.models import network_size
 
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -123,7 +123,7 @@ def _load_model(path: Path) -> "keras.Model":
         raise ColorizerError(f"{path}: not a Keras model that can be loaded: {reason}") from error
     try:
         network_size(model)
-    except ColorizerError as error:
+    except ValueError as error:
         raise ColorizerError(f"{path}: {error}") from error
     return model
 

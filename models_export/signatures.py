@@ -14,8 +14,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from colorizer.models import network_size
 from pipelines import color
-from pipelines.errors import ColorizerError
 
 Tensor = Any
 
@@ -30,7 +30,7 @@ class Signatures:
         image_size: side of the square that the network sees, in pixels.
 
     Raises:
-        ColorizerError: `model` does not map [N, S, S, 1] to [N, S, S, 2] with a fixed S.
+        ValueError: `model` does not map [N, S, S, 1] to [N, S, S, 2] with a fixed S.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -121,26 +121,11 @@ class Signatures:
         return tf.ensure_shape(_resize(pictures, (size, size)), [None, size, size, None])
 
 
-def network_size(model: keras.Model) -> int:
-    """Returns S of a network that maps [N, S, S, 1] to [N, S, S, 2].
-
-    Raises:
-        ColorizerError: the model is not such a network.
-    """
-    seen, given = tuple(model.input_shape), tuple(model.output_shape)
-    size = seen[1] if len(seen) == 4 else None
-    if size is None or seen[1:] != (size, size, 1) or given[1:] != (size, size, 2):
-        raise ColorizerError(
-            f"a colorizer maps (N, S, S, 1) to (N, S, S, 2), {model.name} {seen} to {given}"
-        )
-    return int(size)
-
-
 def write_saved_model(model: keras.Model, folder: Path) -> None:
     """Writes `model` with all signatures as a SavedModel into `folder`.
 
     Raises:
-        ColorizerError: `model` does not map [N, S, S, 1] to [N, S, S, 2] with a fixed S.
+        ValueError: `model` does not map [N, S, S, 1] to [N, S, S, 2] with a fixed S.
     """
     functions = Signatures(model)
     archive = keras.export.ExportArchive()

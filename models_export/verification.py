@@ -14,7 +14,7 @@ import PIL.Image
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from models_export.signatures import network_size
+from colorizer.models import network_size
 from pipelines import color
 from pipelines.errors import ColorizerError
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -60,6 +61,11 @@ def record_path(records: Path, photo: Path) -> Path:
     return records / f"{name}.lab"
 
 
+def record_bytes(image_size: int) -> int:
+    """The size of a record."""
+    return 3 * image_size**2 * np.dtype(RECORD_DTYPE).itemsize
+
+
 def parse_record(encoded: Tensor, image_size: int) -> Tensor:
     """Reads the bytes of a record in a graph: (image_size, image_size, 3) float16."""
     return tf.reshape(tf.io.decode_raw(encoded, RECORD_DTYPE), (image_size, image_size, 3))
@@ -82,14 +88,22 @@ def save_summary(records: Path, summary: Summary, fingerprint: str) -> None:
     (records / _SUMMARY).write_text(json.dumps(content), encoding="utf-8")
 
 
-def load_summary(records: Path, fingerprint: str) -> Summary | None:
-    """Reads the summary of an earlier pass over the very same files, None where there is none."""
+def load_summary(
+    records: Path, files: Sequence[PhotoFile], image_size: int, fingerprint: str
+) -> Summary | None:
+    """Reads the summary of an earlier pass over the very same files.
+
+    Returns:
+        None where there is none, or it or a record is not whole.
+    """
     try:
         content = json.loads((records / _SUMMARY).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        if content["fingerprint"] != fingerprint:
+            return None
+        rejected = {int(index): reason for index, reason in content["rejected"].items()}
+        mean_ab = {int(index): (a, b) for index, (a, b) in content["mean_ab"].items()}
+        sizes = {record_path(records, files[i].path).stat().st_size for i in mean_ab}
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    if content["fingerprint"] != fingerprint:
-        return None
-    rejected = {int(index): reason for index, reason in content["rejected"].items()}
-    mean_ab = {int(index): (a, b) for index, (a, b) in content["mean_ab"].items()}
-    return Summary(rejected, mean_ab)
+    whole = sizes == {record_bytes(image_size)}
+    return Summary(rejected, mean_ab) if whole else None

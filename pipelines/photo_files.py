@@ -10,7 +10,9 @@ from PIL import Image, UnidentifiedImageError
 from pipelines.errors import PhotoError
 
 JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
-MAX_PIXELS = 100_000_000
+# The most pixels that a file may claim: above the largest phone cameras (16320 x 12240), and
+# still small enough to be decoded in a GiB.
+MAX_PIXELS = 200_000_000
 EXIF_ORIENTATION_TAG = 0x0112
 
 

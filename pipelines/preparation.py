@@ -146,7 +146,7 @@ def _with_records(
     files: Sequence[PhotoFile], image_size: int, resize: Resize, records: Path, progress: bool
 ) -> Summary:
     wanted = fingerprint(files, image_size, resize)
-    if kept := load_summary(records, wanted):
+    if kept := load_summary(records, files, image_size, wanted):
         return kept
     partial = records.with_name(f".{records.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

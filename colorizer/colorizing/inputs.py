@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from colorizer.images.formats import is_photo
-from pipelines.errors import PhotoError
+from pipelines.errors import PhotoError, UsageError
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,9 @@ def find_sources(inputs: Sequence[str], output: Path) -> Found:
     passed over, and `output`, should it lie inside, is not searched. A glob, `**` included,
     stands for what it matches, as if the shell had expanded it; a name that exists is never
     taken for one.
+
+    Raises:
+        UsageError: `output` is itself a folder that is named.
     """
     found = Found()
     seen: set[str] = set()
@@ -77,22 +80,26 @@ def _named(path: Path) -> Iterator[Source]:
 
 
 def _in_folder(folder: Path, output: Path, found: Found) -> Iterator[Source]:
+    if output.is_dir() and output.samefile(folder):
+        # Its results would be the inputs of the next run.
+        raise UsageError(f"--output {output}: is a folder of photos to colour; choose another")
     # Folders may be links, even to where they stand: each is entered once.
-    entered = {_identity(output)} if output.is_dir() and not output.samefile(folder) else set()
+    entered = {_identity(output)} if output.is_dir() else set()
     waiting = [folder]
     while waiting:
         current = waiting.pop()
-        if _identity(current) in entered:
-            continue
-        entered.add(_identity(current))
         try:
+            if _identity(current) in entered:
+                continue
+            entered.add(_identity(current))
             entries = sorted(current.iterdir())
+            folders = [entry for entry in entries if entry.is_dir()]
         except OSError as error:
             found.errors.append(PhotoError(current, error.strerror or str(error)))
             continue
-        waiting += reversed([entry for entry in entries if entry.is_dir() and not _hidden(entry)])
+        waiting += reversed([entry for entry in folders if not _hidden(entry)])
         for entry in entries:
-            if entry.is_dir():
+            if entry in folders:
                 continue
             if not _hidden(entry) and is_photo(entry):
                 yield Source(entry, entry.relative_to(folder))

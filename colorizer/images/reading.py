@@ -14,10 +14,7 @@ from colorizer.images.conversion import to_srgb, upright
 from colorizer.images.formats import HEAD_BYTES, kind_of
 from colorizer.images.metadata import kept_exif, kept_resolution
 from pipelines.errors import ColorizerError, PhotoError
-
-# The most pixels that a file may claim: above the largest phone cameras (16320 x 12240), and
-# still small enough to be coloured in a few GiB.
-MAX_PIXELS = 200_000_000
+from pipelines.photo_files import MAX_PIXELS
 
 _limit_lock = threading.Lock()
 

@@ -100,8 +100,9 @@ class StepKeeper(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Raises what `StopRequest.raise_if_due` raises, after saving."""
         self._average.update()
-        overdue = time.monotonic() - self._saved_at >= self._save_seconds
-        if self._stop.is_due or overdue:
+        due = self._stop.is_due
+        if due or time.monotonic() - self._saved_at >= self._save_seconds:
             self._save(batch + 1, {name: float(value) for name, value in (logs or {}).items()})
             self._saved_at = time.monotonic()
-        self._stop.raise_if_due()
+        if due:
+            self._stop.raise_if_due()

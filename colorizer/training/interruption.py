@@ -31,12 +31,16 @@ class StopRequest:
 
     def raise_if_due(self) -> None:
         """Raises what the stop was asked by: KeyboardInterrupt, Terminated or OutOfTime."""
+        self.raise_if_signalled()
+        if self._out_of_time:
+            raise OutOfTime
+
+    def raise_if_signalled(self) -> None:
+        """Raises KeyboardInterrupt or Terminated if such a signal has come."""
         if self._signal == signal.SIGINT:
             raise KeyboardInterrupt
         if self._signal == signal.SIGTERM:
             raise Terminated
-        if self._out_of_time:
-            raise OutOfTime
 
     @contextmanager
     def catching_signals(self) -> Iterator[None]:

@@ -3,7 +3,6 @@
 import json
 import platform
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,8 +11,8 @@ from typing import Any
 
 import keras
 
-from colorizer.config import RESUMABLE, FitConfig
-from colorizer.files import replacing, write_json, write_text
+from colorizer.config import RESUMABLE, FitConfig, load_config
+from colorizer.files import PARTIAL, replacing, write_json, write_text
 from pipelines.errors import ColorizerError, UsageError
 from pipelines.preparation import PreparedPhotos
 
@@ -67,31 +66,19 @@ class RunFolder:
             UsageError: --resume was given with a configuration that differs.
         """
         if config.resume and self.config.exists():
-            _check_same(self.load_config(), config)
+            _check_same(load_config(self.config), config)
         elif self.checkpoint.exists() or self.model.exists():
             raise ColorizerError(
                 f"{self.path}: holds a run already; --resume goes on with it,"
                 " or choose another --run-dir"
             )
-        write_text(self.config, config.model_dump_json(indent=2) + "\n")
+        else:
+            write_text(self.config, config.model_dump_json(indent=2) + "\n")
+        for left_behind in self.path.rglob(f".*{PARTIAL}*"):
+            left_behind.unlink()
         versions = {name: version(name) for name in _PACKAGES}
         versions |= {"python": platform.python_version(), "platform": platform.platform()}
         write_json(self.path / "versions.json", versions)
-        write_json(self.path / "command.json", sys.argv)
-
-    def load_config(self) -> FitConfig:
-        """Reads the configuration of the run.
-
-        Raises:
-            ColorizerError: there is none, or it is damaged.
-        """
-        try:
-            return FitConfig.model_validate_json(self.config.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ColorizerError(f"{self.path}: holds no run (no config.json)") from None
-        except ValueError as error:
-            first = str(error).splitlines()[0]
-            raise ColorizerError(f"{self.config}: damaged or of another version: {first}") from None
 
     def write_photos(self, train: PreparedPhotos, val: PreparedPhotos) -> None:
         """Lists the photos that were used and those that were left out, and why.

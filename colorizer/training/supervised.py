@@ -106,14 +106,25 @@ class SupervisedTraining:
         """
         with self.stop.catching_signals():
             try:
-                while self.progress.epoch < self.config.epochs:
-                    self._run_epoch()
-                    self.stop.raise_if_due()
-            except OutOfTime:
-                self._keep_unfinished_epoch()
+                self._run_epochs()
+                self.stop.raise_if_signalled()
             except (KeyboardInterrupt, Terminated):
                 note(f"stopped: --run-dir {self.folder.path} --resume goes on from here")
                 raise
+            except tf.errors.OpError as error:
+                raise ColorizerError(f"training failed: {_reason(error)}") from error
+
+    def _run_epochs(self) -> None:
+        try:
+            while self.progress.epoch < self.config.epochs:
+                self._run_epoch()
+                self.stop.raise_if_due()
+        except OutOfTime:
+            note(f"{self.config.max_minutes:g} minutes are over: stopped")
+            if self.progress.best is None:
+                # Not one epoch is finished: what there is, is kept, but in no history.
+                self._validate(self.progress.epoch + 1)
+                self._write_model()
 
     def _run_epoch(self) -> None:
         started = time.monotonic()
@@ -186,14 +197,6 @@ class SupervisedTraining:
             raise ColorizerError(f"val_loss is {val_logs['val_loss']} after epoch {epoch}")
         return val_logs
 
-    def _keep_unfinished_epoch(self) -> None:
-        """Out of time: an unfinished epoch may hold the best weights; it is in no history."""
-        note(f"{self.config.max_minutes:g} minutes are over: stopped")
-        if self.progress.step and self._is_best(
-            self._validate(self.progress.epoch + 1)["val_loss"]
-        ):
-            self._write_model()
-
     def _is_best(self, val_loss: float) -> bool:
         return self.progress.best is None or val_loss < self.progress.best
 
@@ -232,6 +235,15 @@ class SupervisedTraining:
         if self.progress.step:
             metrics = {"metrics": self.model.metrics_variables}
             restore_variables(self.folder.checkpoint, metrics)
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """The line that says what went wrong, out of TensorFlow's account of where in the graph."""
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return "out of memory; a smaller --batch-size or --image-size needs less"
+    lines = [line.strip() for line in error.message.splitlines()]
+    told = [line for line in lines if line and not line.startswith(("[[", "Detected at", "Graph"))]
+    return told[-1] if told else type(error).__name__
 
 
 def _samples(val: PreparedPhotos) -> tuple[np.ndarray, np.ndarray]:

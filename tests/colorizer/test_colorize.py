@@ -131,6 +131,13 @@ def test_skip_existing_goes_on_where_it_stopped(command: Run) -> None:
     assert Path("out/a.png").read_bytes() != b"mine"
 
 
+def test_a_folder_is_not_coloured_into_itself(command: Run) -> None:
+    _photo("album/a.png")
+    code, _, err = command("album", "--output", "album")
+    assert code == 2 and "--output album: is a folder of photos" in err
+    assert _files("album") == ["a.png"]
+
+
 def test_inputs_survive_their_own_folder(command: Run) -> None:
     """Files, links to them and hard links: each input has its bytes afterwards."""
     _photo("album/a.png")
@@ -138,7 +145,7 @@ def test_inputs_survive_their_own_folder(command: Run) -> None:
     Path("album/link.png").symlink_to("a.png")
     os.link("album/a.png", "album/hard.png")
     before = {name: Path("album", name).read_bytes() for name in _files("album")}
-    code, out, err = command("album", "--output", "album")
+    code, out, err = command("album/*", "--output", "album")
     assert code == 0, err
     assert out.startswith("4 done")
     assert {name: Path("album", name).read_bytes() for name in before} == before

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from colorizer.config import PRESETS, FitConfig, preset_defaults
+from colorizer.config import PRESETS, FitConfig, load_config, preset_defaults
 from colorizer.fit import _parsed
 from colorizer.training.run_folder import RunFolder
 from pipelines.errors import ColorizerError, UsageError
@@ -38,6 +38,8 @@ def test_flags_override_the_preset():
         ["--precision", "float8"],
         ["--encoder-filters", "4", "4"],
         ["--val-data", "photos"],
+        ["--val-data", "photos/val"],
+        ["--seed", "4294967296"],
         ["--no-such-flag"],
     ],
 )
@@ -74,6 +76,8 @@ def test_a_run_is_not_taken_up_with_other_settings(run_dir):
     changed = begun.model_copy(update={"resume": True, "learning_rate": 0.5})
     with pytest.raises(UsageError, match="differs from the run"):
         RunFolder(run_dir).begin(changed)
+    moved = begun.model_copy(update={"resume": True, "data": Path("elsewhere")})
+    RunFolder(run_dir).begin(moved)
     longer = begun.model_copy(update={"resume": True, "max_minutes": 3.0, "cache": "none"})
     RunFolder(run_dir).begin(longer)
 
@@ -81,7 +85,7 @@ def test_a_run_is_not_taken_up_with_other_settings(run_dir):
 def test_a_run_that_never_began_may_be_begun_again(run_dir):
     RunFolder(run_dir).begin(FitConfig(data=Path("fotos"), run_dir=run_dir))
     RunFolder(run_dir).begin(FitConfig(data=Path("photos"), run_dir=run_dir))
-    assert RunFolder(run_dir).load_config().data == Path("photos")
+    assert load_config(run_dir / "config.json").data == Path("photos")
 
 
 @pytest.mark.parametrize("kept", ["model.keras", "checkpoints/latest.npz"])
@@ -98,4 +102,4 @@ def test_a_damaged_config_is_a_clear_error(run_dir):
     run_dir.mkdir()
     (run_dir / "config.json").write_text("{", encoding="utf-8")
     with pytest.raises(ColorizerError, match="damaged"):
-        RunFolder(run_dir).load_config()
+        load_config(run_dir / "config.json")

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -11,6 +12,12 @@ def test_written_whole_in_place_of_the_old(tmp_path):
     write_json(path, {"tên": "Hà Nội"})
     assert json.loads(path.read_text(encoding="utf-8")) == {"tên": "Hà Nội"}
     assert [file.name for file in path.parent.iterdir()] == ["new.json"]
+
+
+def test_file_names_that_are_no_utf_8_come_back(tmp_path):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    write_json(tmp_path / "names.json", [name])
+    assert json.loads((tmp_path / "names.json").read_text(encoding="utf-8")) == [name]
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])

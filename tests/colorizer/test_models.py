@@ -93,3 +93,18 @@ def test_training_changes_every_weight_in_each_precision(policy, lightness):
         # A bias before batch normalization has no effect and so no gradient but rounding.
         if not weight.path.endswith("bias"):
             assert np.abs(new - old).max() > 0, weight.path
+
+
+@pytest.mark.parametrize(
+    ("seen", "filters", "kernel"),
+    [((64, 64, 3), 2, 1), ((64, 64, 1), 3, 1), ((64, 64, 1), 2, 3), ((None, None, 1), 2, 1)],
+    ids=["reads colours", "predicts three", "predicts a smaller one", "has no size"],
+)
+def test_other_networks_are_no_colorizers(seen, filters, kernel):
+    model = keras.Sequential([keras.Input(seen), keras.layers.Conv2D(filters, kernel)])
+    with pytest.raises(ValueError, match="a colorizer maps"):
+        models.network_size(model)
+
+
+def test_network_size():
+    assert models.network_size(build_cnn(50, **TINY)) == 50

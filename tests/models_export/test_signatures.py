@@ -1,5 +1,4 @@
 import io
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,8 +8,7 @@ import pytest
 import tensorflow as tf
 from skimage.color import lab2rgb, rgb2lab
 
-from models_export.signatures import Signatures, network_size
-from pipelines.errors import ColorizerError
+from models_export.signatures import Signatures
 
 # The oracle says when it clips; clipping is part of the right answer.
 pytestmark = pytest.mark.filterwarnings("ignore:Conversion from CIE-LAB:UserWarning")
@@ -155,29 +153,3 @@ def test_colorize_bytes_refuses_what_is_no_picture(orange: Signatures) -> None:
     for bad in (b"no picture", good[: len(good) // 2]):
         with pytest.raises(tf.errors.InvalidArgumentError):
             orange.colorize_bytes(tf.constant([good, bad]))
-
-
-def wrong_input() -> keras.Model:
-    return keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.Conv2D(2, 1)])
-
-
-def wrong_output() -> keras.Model:
-    return keras.Sequential([keras.Input((SIZE, SIZE, 1)), keras.layers.Conv2D(3, 1)])
-
-
-def smaller_output() -> keras.Model:
-    return keras.Sequential([keras.Input((SIZE, SIZE, 1)), keras.layers.Conv2D(2, 3)])
-
-
-def any_size() -> keras.Model:
-    return keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 1)])
-
-
-@pytest.mark.parametrize("build", [wrong_input, wrong_output, smaller_output, any_size])
-def test_other_networks_are_refused(build: Callable[[], keras.Model]) -> None:
-    with pytest.raises(ColorizerError, match="a colorizer maps"):
-        network_size(build())
-
-
-def test_network_size() -> None:
-    assert network_size(network((0.0, 0.0))) == SIZE

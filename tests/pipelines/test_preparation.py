@@ -96,6 +96,22 @@ def test_records_of_other_photos_are_made_anew(mixed, tmp_path, sample_photos, c
     assert after.photo_mean_ab == expected.photo_mean_ab
 
 
+@pytest.mark.parametrize("damage", ["summary", "short record", "missing record"])
+def test_damaged_records_are_made_anew(mixed, tmp_path, damage):
+    records = tmp_path / "cache"
+    prepared = prepare_photos(mixed, image_size=64, records=records)
+    record = lab_records.record_path(records, prepared.photos[0])
+    whole = record.read_bytes()
+    if damage == "summary":
+        (records / "summary.json").write_text("{")
+    elif damage == "short record":
+        record.write_bytes(whole[:-2])
+    else:
+        record.unlink()
+    assert prepare_photos(mixed, image_size=64, records=records) == prepared
+    assert record.read_bytes() == whole
+
+
 def test_an_interrupted_pass_leaves_nothing(mixed, tmp_path, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
