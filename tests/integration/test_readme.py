@@ -68,6 +68,7 @@ def test_the_whole_way(home):
 
 
 def test_scripts_and_links_exist():
+    assert "@@" not in README
     for line in COMMANDS:
         if line.startswith("scripts/"):
             assert (ROOT / line).is_file(), line
