@@ -95,7 +95,9 @@ def _parsed(argv: Sequence[str]) -> FitConfig:
     if chosen.resume and chosen.run_dir is not None and not wants_help:
         stored = chosen.run_dir / "config.json"
         if stored.exists():
-            default = load_config(stored).model_copy(update={"run_dir": chosen.run_dir})
+            default = load_config(stored).model_copy(
+                update={"run_dir": chosen.run_dir, "max_minutes": None}
+            )
     return parse(FitConfig, prog=PROG, description=DESCRIPTION, argv=argv, default=default)
 
 

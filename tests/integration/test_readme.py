@@ -25,9 +25,9 @@ def home(tmp_path_factory, sample_photos) -> Path:
     for name, source in (("train", "train"), ("val", "val"), ("test", "val")):
         shutil.copytree(sample_photos / source, home / "photos" / name)
     shutil.copytree(sample_photos.parent / "historical", home / "old_album")
-    old = Image.open(sample_photos.parent / "historical" / "migrant_mother_1936.jpg")
-    old.save(home / "scan.tif")
-    old.save(home / "old.jpg")
+    with Image.open(home / "old_album" / "migrant_mother_1936.jpg") as old:
+        old.save(home / "scan.tif")
+        old.save(home / "old.jpg")
     return home
 
 
@@ -55,8 +55,9 @@ def test_the_whole_way(home):
     assert (home / "sheet.png").is_file()
     assert (home / "exported" / "colorizer" / "1" / "saved_model.pb").is_file()
     for old in [*(home / "old_album").iterdir(), home / "scan.tif"]:
-        with Image.open(home / "in_colour" / f"{old.stem}.png") as coloured:
-            assert coloured.size == Image.open(old).size
+        coloured = home / "in_colour" / f"{old.stem}.png"
+        with Image.open(coloured) as result, Image.open(old) as original:
+            assert result.size == original.size
 
     (python,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     subprocess.run([sys.executable, "-c", python], cwd=home, check=True, capture_output=True)
