@@ -1,0 +1,39 @@
+"""What `pip install .` installs, without the checkout."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("pipelines", "colorizer", "models_export")
+
+
+def test_wheel_holds_every_module_and_command(tmp_path):
+    # A copy: setuptools leaves its build folder behind, with modules that are long gone.
+    copy = tmp_path / "source"
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, copy / package)
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, copy],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
+        commands = archive.read(entry_points).decode()
+    source = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for pattern in ("*.py", "py.typed")
+        for path in (ROOT / package).rglob(pattern)
+    }
+    assert {name for name in names if ".dist-info/" not in name} == source
+    assert any(name.endswith("LICENSE") for name in names)
+    for name in ("fit", "evaluate", "colorize", "export"):
+        assert f"colorizer-{name} = " in commands
