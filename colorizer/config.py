@@ -71,15 +71,15 @@ class FitConfig(BaseModel):
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of weights, order and flips of the photos."""
     deterministic: bool = False
-    """Let the same seed give the same weights to the last bit, on the same machine, in every
-    precision: slower. Without it float32 on a CPU repeats in practice; bfloat16 and GPUs do not."""
+    """Use TensorFlow's deterministic operations, slower: with them the same seed gives the same
+    weights to the last bit on the same machine. CPUs did so without them whenever we looked."""
     cache: Literal["auto", "disk", "none"] = "auto"
     """Keep decoded photos as Lab records in the run folder while it trains: auto where they fit."""
     checkpoint_minutes: float = Field(5.0, gt=0)
     """Minutes between checkpoints within an epoch; each epoch's end writes one too."""
     resume: bool = False
     """Go on with the run in --run-dir, to the result that it would have had without a stop: bit
-    for bit in float32 on a CPU and with --deterministic, else but for rounding."""
+    for bit on a CPU or with --deterministic, else but for rounding."""
 
     @model_validator(mode="after")
     def _places_are_apart(self) -> "FitConfig":
