@@ -42,16 +42,24 @@ class Rejection:
 def find_jpegs(folder: Path) -> list[Path]:
     """Lists all `.jpg` and `.jpeg` files below `folder` (any letter case), sorted by path.
 
-    Hidden files and folders (their names start with a dot) are passed over.
+    Hidden files and folders (their names start with a dot) are passed over. What cannot be looked
+    at, such as a link that leads nowhere, is listed: reading it will say why.
     """
     found = (
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in JPEG_SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
+        and not _is_folder(path)
     )
     return sorted(found)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def inspect_header(path: Path) -> PhotoFile:

@@ -74,8 +74,11 @@ class RunFolder:
             )
         else:
             write_text(self.config, config.model_dump_json(indent=2) + "\n")
-        for left_behind in self.path.rglob(f".*{PARTIAL}*"):
-            left_behind.unlink()
+        for left_behind in list(self.path.rglob(f".*{PARTIAL}*")):
+            if left_behind.is_dir():
+                shutil.rmtree(left_behind)
+            else:
+                left_behind.unlink(missing_ok=True)
         versions = {name: version(name) for name in _PACKAGES}
         versions |= {"python": platform.python_version(), "platform": platform.platform()}
         write_json(self.path / "versions.json", versions)

@@ -82,6 +82,17 @@ def test_a_run_is_not_taken_up_with_other_settings(run_dir):
     RunFolder(run_dir).begin(longer)
 
 
+def test_what_a_kill_left_half_written_is_swept_away(run_dir):
+    config = FitConfig(data=Path("photos"), run_dir=run_dir)
+    RunFolder(run_dir).begin(config)
+    half = run_dir / "cache" / ".train.partial"
+    half.mkdir(parents=True)
+    (half / "a.lab").touch()
+    (run_dir / ".0123.partial.keras").touch()
+    RunFolder(run_dir).begin(config)
+    assert not half.exists() and not list(run_dir.glob(".*"))
+
+
 def test_a_run_that_never_began_may_be_begun_again(run_dir):
     RunFolder(run_dir).begin(FitConfig(data=Path("fotos"), run_dir=run_dir))
     RunFolder(run_dir).begin(FitConfig(data=Path("photos"), run_dir=run_dir))

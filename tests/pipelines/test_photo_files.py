@@ -25,6 +25,14 @@ def test_finds_jpegs_of_any_letter_case_in_any_depth_sorted(tmp_path):
     assert find_jpegs(tmp_path) == sorted(tmp_path / name for name in names)
 
 
+def test_a_link_that_leads_nowhere_is_listed_and_refused(tmp_path):
+    link = tmp_path / "lost.jpg"
+    link.symlink_to(tmp_path / "gone.jpg")
+    assert find_jpegs(tmp_path) == [link]
+    with pytest.raises(PhotoError, match="No such file"):
+        inspect_header(link)
+
+
 def test_header_tells_orientation_and_size(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
