@@ -17,6 +17,7 @@ from colorizer.colorizing.painting import lay_on
 from colorizer.images.conversion import to_srgb, upright
 from colorizer.models import network_size
 from pipelines import color
+from pipelines.decoding import resize_bilinear
 from pipelines.errors import ColorizerError, UsageError
 
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -88,9 +89,11 @@ class Colorizer:
         if not np.abs(lightness).max() <= 1.001:
             raise ValueError("expected lightness in [-1, 1], got values outside or NaN")
         with _memory_named(f"predict {len(lightness)} pictures at once"):
-            seen = _resized(lightness.astype(np.float32), (self.image_size, self.image_size))
+            seen = resize_bilinear(
+                lightness.astype(np.float32), (self.image_size, self.image_size)
+            ).numpy()
             ab = self._checked(np.asarray(self._predict(seen), np.float32), len(lightness))
-            return _resized(ab, lightness.shape[1:3])
+            return resize_bilinear(ab, lightness.shape[1:3]).numpy()
 
     def predict_photos(self, photos: Sequence[np.ndarray]) -> np.ndarray:
         """Predicts colour for whole photos of any sizes, all in one go through the network.
@@ -109,7 +112,7 @@ class Colorizer:
         """
         size = (self.image_size, self.image_size)
         with _memory_named(f"predict {len(photos)} photos at once"):
-            small = np.concatenate([_resized(photo[None], size) for photo in photos])
+            small = np.stack([resize_bilinear(photo, size) for photo in photos])
             lightness, _ = color.rgb_to_lightness_ab(small / np.float32(255))
             return self._checked(
                 np.asarray(self._predict(np.asarray(lightness)), np.float32), len(photos)
@@ -288,13 +291,6 @@ def _as_rgb(image: np.ndarray) -> np.ndarray:
     if gray.ndim != 3 or gray.shape[-1] not in (1, 3) or gray.size == 0:
         raise ValueError(f"expected shape (H, W, 3), (H, W, 1) or (H, W), got {image.shape}")
     return np.repeat(gray, 3, axis=-1) if gray.shape[-1] == 1 else gray
-
-
-def _resized(pictures: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Resizes (N, H, W, C) to `size` = (height, width) as float32, as the training data is."""
-    if pictures.shape[1:3] == tuple(size):
-        return pictures.astype(np.float32)
-    return np.asarray(tf.image.resize(pictures, size, antialias=True))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from colorizer.models import network_size
 from pipelines import color
+from pipelines.decoding import resize_bilinear
 
 Tensor = Any
 
@@ -58,7 +59,7 @@ class Signatures:
             `ab`: float32 [N, H, W, 2] in [-1, 1].
         """
         ab = self._network(self._to_square(lightness))
-        return {"ab": _resize(ab, tf.shape(lightness)[1:3])}
+        return {"ab": resize_bilinear(ab, tf.shape(lightness)[1:3])}
 
     def colorize_rgb(self, rgb: Tensor) -> dict[str, Tensor]:
         """Colours `rgb`, uint8 [N, H, W, 3], of any size. Its colours are not looked at.
@@ -118,7 +119,7 @@ class Signatures:
     def _to_square(self, pictures: Tensor) -> Tensor:
         """Resizes [N, H, W, C] to the network's size, float32 [N, S, S, C]."""
         size = self.image_size
-        return tf.ensure_shape(_resize(pictures, (size, size)), [None, size, size, None])
+        return tf.ensure_shape(resize_bilinear(pictures, (size, size)), [None, size, size, None])
 
 
 def write_saved_model(model: keras.Model, folder: Path) -> None:
@@ -149,18 +150,8 @@ def write_saved_model(model: keras.Model, folder: Path) -> None:
     archive.write_out(str(folder), verbose=False)
 
 
-def _resize(pictures: Tensor, size: Tensor) -> Tensor:
-    """Resizes [N, H, W, C] to float32 of `size` = (height, width): bilinear, antialiased down."""
-    resized = tf.cond(
-        tf.reduce_all(tf.equal(tf.shape(pictures)[1:3], size)),
-        lambda: tf.cast(pictures, tf.float32),
-        lambda: tf.image.resize(pictures, size, antialias=True),
-    )
-    return tf.ensure_shape(resized, [None, None, None, pictures.shape[-1]])
-
-
 def _lay_on(rgb: Tensor, ab: Tensor) -> Tensor:
     """Gives uint8 pictures [N, H, W, 3] the colour `ab` [N, S, S, 2] and keeps their lightness."""
     lightness, _ = color.rgb_to_lightness_ab(tf.cast(rgb, tf.float32) / 255.0)
-    colorized = color.lightness_ab_to_rgb(lightness, _resize(ab, tf.shape(rgb)[1:3]))
+    colorized = color.lightness_ab_to_rgb(lightness, resize_bilinear(ab, tf.shape(rgb)[1:3]))
     return tf.cast(tf.round(colorized * 255.0), tf.uint8)

@@ -53,14 +53,27 @@ def resize_square(picture: Tensor, image_size: int, resize: Resize) -> Tensor:
         raise ValueError(f"resize must be one of {get_args(Resize)}, not {resize!r}")
     if resize == "crop":
         picture = _central_square(picture)
-    # A picture that has the size already is most of a prepared folder: spare it the resampling.
-    same = tf.reduce_all(tf.equal(tf.shape(picture)[:2], image_size))
-    resized = tf.cond(
-        same,
-        lambda: tf.cast(picture, tf.float32),
-        lambda: tf.image.resize(picture, (image_size, image_size), antialias=True),
-    )
+    resized = resize_bilinear(picture, (image_size, image_size))
     return tf.ensure_shape(resized / 255.0, (image_size, image_size, 3))
+
+
+def resize_bilinear(pictures: Tensor, size: Tensor) -> Tensor:
+    """Resizes pictures of any number type, (H, W, C) or (N, H, W, C), to float32.
+
+    Bilinear, antialiased where it shrinks: the one resampling of training, inference and export.
+    Pictures that have the size already are most of a prepared folder; they are left as they are.
+
+    Args:
+        pictures: what to resize, values kept as they are.
+        size: the new (height, width).
+    """
+    pictures = tf.convert_to_tensor(pictures)
+    resized = tf.cond(
+        tf.reduce_all(tf.equal(tf.shape(pictures)[-3:-1], size)),
+        lambda: tf.cast(pictures, tf.float32),
+        lambda: tf.image.resize(pictures, size, antialias=True),
+    )
+    return tf.ensure_shape(resized, [*pictures.shape[:-3], None, None, pictures.shape[-1]])
 
 
 def _central_square(picture: Tensor) -> Tensor:

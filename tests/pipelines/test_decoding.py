@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from pipelines.decoding import decode_jpeg, resize_square, upright
+from pipelines.decoding import decode_jpeg, resize_bilinear, resize_square, upright
 
 
 def picture(height: int = 24, width: int = 40) -> np.ndarray:
@@ -64,3 +64,18 @@ def test_shrinking_is_antialiased():
 def test_unknown_resize_is_refused():
     with pytest.raises(ValueError, match="stretch"):
         resize_square(tf.constant(picture()), 16, "stretch")
+
+
+@pytest.mark.parametrize("way", [lambda f: f, tf.function], ids=["eager", "graph"])
+@pytest.mark.parametrize("size", [(24, 40), (7, 50), (60, 9)])
+def test_resizes_one_picture_as_it_does_a_batch(way, size):
+    pictures = tf.constant(np.stack([picture(), picture()[::-1]]))
+    resized = way(resize_bilinear)(pictures, size)
+    assert resized.dtype == tf.float32 and resized.shape == (2, *size, 3)
+    expected = tf.image.resize(pictures, size, antialias=True)
+    np.testing.assert_allclose(resized, expected, atol=1e-3)
+    np.testing.assert_array_equal(resized[0], way(resize_bilinear)(pictures[0], size))
+
+
+def test_a_picture_of_the_right_size_keeps_its_values():
+    np.testing.assert_array_equal(resize_bilinear(picture(), (24, 40)), picture())
