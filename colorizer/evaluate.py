@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import tyro
 from pydantic import BaseModel, ConfigDict, PositiveInt
@@ -13,15 +13,21 @@ from pipelines.errors import ColorizerError, UsageError
 if TYPE_CHECKING:
     from colorizer.evaluation.evaluation import Evaluation
     from colorizer.inference import Colorizer
+    from colorizer.metrics.fid import InceptionFeatures
+    from colorizer.pretrained.image_features import ImageFeatures
     from pipelines.decoding import Resize
     from pipelines.preparation import PreparedPhotos
 
-_DESCRIPTION = """Measures a model on photos beside gray and the training set's mean colour.
+_DESCRIPTION = """Measures a model on photos beside gray, a mean colour, and other models.
 
-Prints PSNR, CIE76, CIEDE2000, SSIM and colourfulness as means per image with bootstrap intervals,
-and the report's bands. Photos whose originals are gray are left out and counted."""
+Prints PSNR, CIE76, CIEDE2000, SSIM and colourfulness as means per image, KID over features of
+EfficientNet-Lite1, all with bootstrap intervals, the paired differences, and the report's bands.
+Photos whose originals are gray are left out and counted."""
 
 _SKIPPED_NAMED = 10
+
+# What the tables call their own rows.
+_ROWS = ("model", "gray", "mean_ab", "truth")
 
 
 class EvaluateArguments(BaseModel):
@@ -33,18 +39,26 @@ class EvaluateArguments(BaseModel):
     """Folder of .jpg and .jpeg photos, searched with its sub-folders."""
     model: Path | None = None
     """Run folder or exported model. Must be given: no weights ship with the package yet."""
+    against: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN_OR_EXPORT [...]")] = ()
+    """Other models to measure on the same photos; the first is compared with each, paired."""
     style: Literal["faithful", "vivid"] | None = None
     """Which way of colouring, for models that know both."""
     limit: PositiveInt | None = None
     """Look at so many files at most, evenly spaced over the folder."""
     batch_size: PositiveInt = 16
     """Photos at a time; does not change the result."""
+    kid: bool = True
+    """Measure KID, which takes about as long as all the rest."""
+    fid: bool = False
+    """Measure FID too, over Keras's InceptionV3, whose weights must lie in Keras's cache."""
+    fid_weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE.h5")] = None
+    """Measure FID with InceptionV3's weights (without top) from here."""
     json_file: Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE")] = None
     """Write all results, those of each photo too, as JSON."""
     markdown: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the tables as Markdown."""
     sheet: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None
-    """Write a contact sheet of gray | predicted | true."""
+    """Write a contact sheet of gray | predicted | other models | true."""
 
 
 def main() -> None:
@@ -63,6 +77,8 @@ def _command() -> None:
 
     colorizer = load(arguments.model)
     colorizer.check_style(arguments.style)
+    against = _against(colorizer, arguments)
+    judges = _judges(arguments)
     prepared = prepare_photos(
         arguments.data,
         image_size=colorizer.image_size,
@@ -71,8 +87,63 @@ def _command() -> None:
         progress=True,
     )
     _note_skipped(prepared)
-    evaluation = _evaluate(colorizer, prepared, arguments.batch_size)
-    _hand_out(evaluation, prepared, colorizer, arguments)
+    judges = _checked_judges(judges, prepared)
+    evaluation = _evaluate(colorizer, against, prepared, judges, arguments.batch_size)
+    _hand_out(evaluation, prepared, colorizer, judges, arguments)
+
+
+class _Judges(NamedTuple):
+    """The networks whose features KID and FID are measured over; None where that is not asked."""
+
+    kid: "ImageFeatures | None"
+    fid: "InceptionFeatures | None"
+
+
+def _judges(arguments: EvaluateArguments) -> _Judges:
+    """Loads the judges, before the work whose end they would spoil if they were missing."""
+    from colorizer.metrics.fid import InceptionFeatures
+    from colorizer.pretrained.image_features import ImageFeatures
+
+    wants_fid = arguments.fid or arguments.fid_weights is not None
+    return _Judges(
+        ImageFeatures() if arguments.kid else None,
+        InceptionFeatures(arguments.fid_weights) if wants_fid else None,
+    )
+
+
+def _checked_judges(judges: _Judges, prepared: "PreparedPhotos") -> _Judges:
+    """Leaves KID out where there is one photo only, and says so."""
+    if len(prepared) > 1:
+        return judges
+    if judges.fid is not None:
+        raise ColorizerError(f"{prepared.root}: FID needs at least 2 photos, there is 1")
+    if judges.kid is not None:
+        note("KID is left out: it needs at least 2 photos, there is 1")
+    return _Judges(None, None)
+
+
+def _against(colorizer: "Colorizer", arguments: EvaluateArguments) -> dict[str, "Colorizer"]:
+    """Loads the other models, by the names that the tables give them."""
+    from colorizer import load
+
+    others = {}
+    for path in arguments.against:
+        other = load(path)
+        other.check_style(arguments.style)
+        seen, expected = (
+            f"{one.image_size}x{one.image_size} ({_resize(one)})" for one in (other, colorizer)
+        )
+        if seen != expected:
+            raise ColorizerError(
+                f"{path}: sees photos at {seen}, {colorizer.path} at {expected}: "
+                "they cannot be compared on the same pictures"
+            )
+        # A folder may bear the name of a row; none begins with a dot and a slash.
+        name = str(path) if str(path) not in _ROWS else f"./{path}"
+        if name in others:
+            raise UsageError(f"--against {path}: is named twice")
+        others[name] = other
+    return others
 
 
 def _check(arguments: EvaluateArguments) -> None:
@@ -106,7 +177,13 @@ def _note_skipped(prepared: "PreparedPhotos") -> None:
         note(f"skipped {len(prepared.rejected) - _SKIPPED_NAMED} more, all listed by --json")
 
 
-def _evaluate(colorizer: "Colorizer", prepared: "PreparedPhotos", batch_size: int) -> "Evaluation":
+def _evaluate(
+    colorizer: "Colorizer",
+    against: dict[str, "Colorizer"],
+    prepared: "PreparedPhotos",
+    judges: _Judges,
+    batch_size: int,
+) -> "Evaluation":
     from tqdm import tqdm
 
     from colorizer.evaluation.evaluation import evaluate
@@ -118,6 +195,9 @@ def _evaluate(colorizer: "Colorizer", prepared: "PreparedPhotos", batch_size: in
             batch_size,
             mean_ab=colorizer.mean_ab,
             progress=bar.update,
+            against={name: other.predict_ab for name, other in against.items()},
+            features=judges.kid,
+            fid_features=judges.fid,
         )
 
 
@@ -125,6 +205,7 @@ def _hand_out(
     evaluation: "Evaluation",
     prepared: "PreparedPhotos",
     colorizer: "Colorizer",
+    judges: _Judges,
     arguments: EvaluateArguments,
 ) -> None:
     from colorizer.evaluation.contact_sheet import write_contact_sheet
@@ -137,6 +218,7 @@ def _hand_out(
         image_size=prepared.image_size,
         resize=prepared.resize,
         skipped=prepared.rejected,
+        kid_features=judges.kid.name if judges.kid else None,
     )
     tables = results_markdown(evaluation, setting)
     print(tables, end="", flush=True)

@@ -19,11 +19,14 @@ class Bands:
     labels: tuple[str, ...]
     meanings: tuple[str, ...]
 
+    def members(self, values: np.ndarray) -> np.ndarray:
+        """Gives 1 for each of `values`, shape (N,), in its band, else 0: float64 (N, bands)."""
+        return np.eye(len(self.labels))[np.digitize(values, self.edges)]
+
     def shares(self, values: np.ndarray) -> dict[str, float]:
         """Gives the share of `values`, shape (N,), in each band; together they are 1."""
-        band = np.digitize(values, self.edges)
-        counts = np.bincount(band, minlength=len(self.labels))
-        return dict(zip(self.labels, (counts / len(values)).tolist(), strict=True))
+        shares = self.members(values).mean(axis=0).tolist()
+        return dict(zip(self.labels, shares, strict=True))
 
 
 PSNR_BANDS = Bands(

@@ -1,5 +1,6 @@
-"""Bootstrap intervals of a mean over images."""
+"""Bootstrap intervals of what is measured on a set of images."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ _INDICES_AT_ONCE = 2_000_000
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and the ends of its interval."""
+    """An estimate on all images (a mean, as a rule) and the ends of its interval."""
 
     mean: float
     low: float
@@ -36,17 +37,34 @@ def mean_intervals(
     values = np.asarray(values, np.float64)
     if values.ndim != 2 or len(values) == 0:
         raise ValueError(f"expected values of shape (N, M) with N > 0, got {values.shape}")
-    rng = np.random.default_rng(seed)
-    count = len(values)
-    step = max(1, _INDICES_AT_ONCE // count)
-    means = np.empty((resamples, values.shape[1]))
-    for start in range(0, resamples, step):
-        drawn = rng.integers(0, count, (min(step, resamples - start), count))
-        for column in range(values.shape[1]):
-            means[start : start + len(drawn), column] = values[drawn, column].mean(axis=1)
-    tail = (1.0 - level) / 2.0
-    lows, highs = np.quantile(means, [tail, 1.0 - tail], axis=0)
+    means = np.concatenate(
+        [counts @ values / len(values) for counts in resampled_counts(len(values), resamples, seed)]
+    )
     return [
-        Interval(float(mean), float(low), float(high))
-        for mean, low, high in zip(values.mean(axis=0), lows, highs, strict=True)
+        percentile_interval(float(estimate), resampled, level=level)
+        for estimate, resampled in zip(values.mean(axis=0), means.T, strict=True)
     ]
+
+
+def resampled_counts(images: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Draws resamples of images with replacement, in blocks of rows of one array (B, N).
+
+    A row says how often a resample holds each image. The rows follow from the seed and do not
+    depend on the size of the blocks, which only keeps memory bounded.
+    """
+    rng = np.random.default_rng(seed)
+    step = max(1, _INDICES_AT_ONCE // images)
+    for start in range(0, resamples, step):
+        rows = min(step, resamples - start)
+        drawn = rng.integers(0, images, (rows, images)) + images * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.reshape(-1), minlength=rows * images)
+        yield counts.reshape(rows, images).astype(np.float64)
+
+
+def percentile_interval(
+    estimate: float, resampled: np.ndarray, *, level: float = LEVEL
+) -> Interval:
+    """Gives the interval between the quantiles of `resampled`, shape (B,), that hold `level`."""
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(resampled, [tail, 1.0 - tail])
+    return Interval(estimate, float(low), float(high))

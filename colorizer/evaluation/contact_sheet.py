@@ -1,4 +1,4 @@
-"""The contact sheet: gray | predicted | true of a few photos, with their figures."""
+"""The contact sheet: gray | predicted | other models | true of a few photos, with figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +20,7 @@ _SMALLEST = 192
 _INK = (24, 24, 24)
 _FAINT = (110, 110, 110)
 _PAPER = (255, 255, 255)
-_PICTURES = ("gray", "model", "truth")
-_TITLES = ("gray", "predicted", "true")
+_TITLES = {"gray": "gray", "model": "predicted", "truth": "true"}
 
 
 def write_contact_sheet(path: Path, evaluation: Evaluation, setting: Setting) -> None:
@@ -40,8 +39,9 @@ def draw_contact_sheet(evaluation: Evaluation, setting: Setting) -> Image.Image:
     """Draws what `write_contact_sheet` writes."""
     scale = -(-_SMALLEST // setting.image_size)
     side = scale * setting.image_size
-    width, height = 3 * side + 2 * _GAP, 3 * _LINE + side + _MARGIN
     photos = evaluation.sheet_photos
+    across = len(photos[0].pictures)
+    width, height = across * (side + _GAP) - _GAP, 3 * _LINE + side + _MARGIN
     columns = min(_COLUMNS, len(photos))
     rows = -(-len(photos) // columns)
     header = _header(evaluation, setting)
@@ -86,10 +86,10 @@ def _draw_pictures(
     sheet: Image.Image, corner: tuple[int, int], photo: SheetPhoto, side: int
 ) -> None:
     left, upper = corner
-    for picture, title in zip(_PICTURES, _TITLES, strict=True):
-        image = Image.fromarray(photo.pictures[picture])
+    for name, picture in photo.pictures.items():
+        image = Image.fromarray(picture)
         sheet.paste(image.resize((side, side), Image.Resampling.NEAREST), (left, upper))
-        _write(sheet, (left, upper + side), [title], side, _FAINT)
+        _write(sheet, (left, upper + side), [_TITLES.get(name, name)], side, _FAINT)
         left += side + _GAP
 
 

@@ -16,7 +16,8 @@ class SheetPhoto:
     Attributes:
         index: its place among the evaluated photos.
         why: what it stands for: "evenly spaced", "best 1", "worst 2", ...
-        pictures: uint8 RGB (H, W, 3) under "gray", "model" and "truth".
+        pictures: uint8 RGB (H, W, 3) under "gray", "model", the other models' names and "truth",
+            in this order.
     """
 
     index: int

@@ -6,7 +6,8 @@ from PIL import Image, ImageFont
 from skimage import color, metrics
 
 from colorizer.evaluation import contact_sheet
-from colorizer.evaluation.contact_sheet import write_contact_sheet
+from colorizer.evaluation.bands import PSNR_BANDS
+from colorizer.evaluation.contact_sheet import draw_contact_sheet, write_contact_sheet
 from colorizer.evaluation.evaluation import (
     METRICS,
     PREDICTORS,
@@ -14,7 +15,11 @@ from colorizer.evaluation.evaluation import (
     evaluate,
     evaluate_batches,
 )
+from colorizer.evaluation.predictions import rgb8
 from colorizer.evaluation.results import Setting, results_json, results_markdown
+from colorizer.metrics.encoded_pictures import encode
+from colorizer.metrics.fid import fid
+from colorizer.metrics.kid import kid
 from pipelines.batches import evaluation_batches
 from pipelines.errors import ColorizerError
 from pipelines.photo_files import Rejection
@@ -37,12 +42,37 @@ def evaluation(prepared) -> Evaluation:
 @pytest.fixture
 def setting(prepared, sample_photos) -> Setting:
     skipped = (Rejection(sample_photos / "broken.jpg", "empty file"),)
-    return Setting("runs/sepia", sample_photos, SIZE, "squash", skipped)
+    return Setting("runs/sepia", sample_photos, SIZE, "squash", skipped, "thumbnails")
 
 
 def sepia(lightness: np.ndarray) -> np.ndarray:
     """A colorizer of its own kind: brownish, the more so the darker."""
     return np.concatenate([0.05 - 0.05 * lightness, 0.1 - 0.05 * lightness], axis=-1)
+
+
+def rusty(lightness: np.ndarray) -> np.ndarray:
+    """Another one, ever redder."""
+    return np.concatenate([0.2 - 0.05 * lightness, 0.1 + 0.0 * lightness], axis=-1)
+
+
+def thumbnails(rgb: np.ndarray) -> np.ndarray:
+    """Features that a test can afford: 4x4 thumbnails."""
+    tiles = rgb.reshape(len(rgb), 4, SIZE // 4, 4, SIZE // 4, 3)
+    return (tiles.mean(axis=(2, 4)).reshape(len(rgb), -1) / 64).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def comparison(prepared) -> Evaluation:
+    """Sepia beside rusty and itself, with KID and FID."""
+    return evaluate(
+        sepia,
+        prepared,
+        4,
+        mean_ab=MEAN_AB,
+        against={"rusty": rusty, "again": sepia},
+        features=thumbnails,
+        fid_features=thumbnails,
+    )
 
 
 def whole_set(prepared: PreparedPhotos) -> tuple[np.ndarray, np.ndarray]:
@@ -152,6 +182,42 @@ def test_photos_and_pictures_must_belong_together(prepared):
         evaluate_batches(sepia, batches, prepared.photos, MEAN_AB)
 
 
+def test_others_are_measured_on_the_same_pictures(comparison, evaluation, prepared):
+    assert comparison.against == ("rusty", "again")
+    alone = evaluate(rusty, prepared, 4, mean_ab=MEAN_AB, features=thumbnails)
+    for metric in METRICS:
+        np.testing.assert_array_equal(
+            comparison.values["rusty"][metric], alone.values["model"][metric]
+        )
+        np.testing.assert_array_equal(
+            comparison.values["model"][metric], evaluation.values["model"][metric]
+        )
+    assert comparison.kid["rusty"].kid == pytest.approx(alone.kid["model"].kid, rel=1e-9)
+    for interval in comparison.intervals("again").values():
+        assert interval.low == interval.mean == interval.high == 0
+    difference = comparison.intervals("rusty")["kid"]
+    assert difference.mean == comparison.kid["model"].kid - comparison.kid["rusty"].kid
+    assert difference.low < difference.mean < difference.high
+    assert evaluation.kid == evaluation.fid == {}
+    assert "kid" not in evaluation.intervals("gray")
+
+
+def test_kid_and_fid_are_over_the_features_of_all_photos(comparison, prepared):
+    lightness, ab = whole_set(prepared)
+    real, fake = (thumbnails(rgb8(encode(lightness, x)).numpy()) for x in (ab, rusty(lightness)))
+    assert comparison.kid["rusty"].kid == pytest.approx(kid(real, fake), rel=1e-5)
+    assert comparison.fid["rusty"] == pytest.approx(fid(real, fake), rel=1e-5)
+    assert set(comparison.kid) == set(comparison.fid) == {"rusty", "again", *PREDICTORS}
+
+
+def test_models_and_photos_that_cannot_be_compared(prepared, sample_photos):
+    with pytest.raises(ValueError, match="cannot be named 'gray'"):
+        evaluate(sepia, prepared, mean_ab=MEAN_AB, against={"gray": rusty})
+    one = prepare_photos(sample_photos, image_size=SIZE, limit=1)
+    with pytest.raises(ValueError, match="at least 2 photos, got 1"):
+        evaluate(sepia, one, mean_ab=MEAN_AB, features=thumbnails)
+
+
 def test_json_has_the_keys_of_the_contract(evaluation, setting):
     results = json.loads(json.dumps(results_json(evaluation, setting)))
     for name in PREDICTORS:
@@ -165,6 +231,12 @@ def test_json_has_the_keys_of_the_contract(evaluation, setting):
     difference = results["intervals"]["model_minus_mean_ab"]["psnr"]
     assert difference["mean"] == pytest.approx(results["psnr"] - results["mean_ab"]["psnr"])
     assert difference["low"] < difference["mean"] < difference["high"]
+    mean = results["gray"]["mean_intervals"]["psnr"]
+    assert mean["mean"] == pytest.approx(results["gray"]["psnr"])
+    assert mean["low"] < mean["mean"] < mean["high"]
+    assert results["against"] == []
+    assert "kid" not in results
+    assert "fid" not in results
     assert len(results["photos"]) == 9
     assert results["photos"][2]["psnr"] == pytest.approx(
         evaluation.values["model"]["psnr"][2], abs=1e-4
@@ -173,23 +245,82 @@ def test_json_has_the_keys_of_the_contract(evaluation, setting):
     assert results["skipped_files"] == [{"file": "broken.jpg", "reason": "empty file"}]
 
 
-def test_markdown_has_the_figures(evaluation, setting):
-    text = results_markdown(evaluation, setting)
-    assert "9 photos (1 gray or broken files skipped), 32x32 (squash)" in text
-    rows = {
+def test_json_of_a_comparison(comparison, setting):
+    results = json.loads(json.dumps(results_json(comparison, setting)))
+    rusty_scores, again = results["against"]
+    assert rusty_scores["model"] == "rusty"
+    shared = {"psnr", "kid", "kid_interval", "fid", "colourfulness_truth", "images", "bands"}
+    for name, scores in (
+        ("model", results),
+        ("rusty", rusty_scores),
+        ("gray", results["gray"]),
+        ("mean_ab", results["mean_ab"]),
+    ):
+        assert shared <= set(scores)
+        assert scores["kid"] == comparison.kid[name].kid
+        assert scores["kid_interval"]["low"] < scores["kid"] < scores["kid_interval"]["high"]
+        assert scores["fid"] == comparison.fid[name]
+    difference = rusty_scores["intervals"]["model_minus_this"]
+    assert set(difference) == {*METRICS, "kid"}
+    assert difference["psnr"]["mean"] == pytest.approx(results["psnr"] - rusty_scores["psnr"])
+    assert again["psnr"] == results["psnr"]
+    assert results["intervals"]["kid_resamples"] == 2000
+    assert results["intervals"]["kid_features"] == "thumbnails"
+
+
+def table_rows(text: str) -> dict[str, list[str]]:
+    """The rows of all tables by their first cell."""
+    return {
         cells[1]: cells[2:-1]
         for cells in ([cell.strip() for cell in line.split("|")] for line in text.splitlines())
         if len(cells) > 2
     }
-    gray = evaluation.means("gray")
-    assert rows["gray (ab = 0)"][:2] == [f"{gray['psnr']:.2f}", f"{gray['delta_e_76']:.2f}"]
+
+
+def test_markdown_has_the_figures(evaluation, setting):
+    text = results_markdown(evaluation, setting)
+    assert "9 photos (1 gray or broken files skipped), 32x32 (squash)" in text
+    rows = table_rows(text)
+    gray = evaluation.estimates("gray")["psnr"]
+    assert rows["gray (ab = 0)"][0] == f"{gray.mean:.2f} [{gray.low:.2f}, {gray.high:.2f}]"
     interval = evaluation.intervals("gray")["psnr"]
     assert rows["model - gray (ab = 0)"][0] == (
         f"{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
     )
     assert rows["< 20"][0] == "not good enough"
-    tables = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in tables} == {6, 7}
+    shares = [float(rows[label][1].split("%")[0]) for label in PSNR_BANDS.labels]
+    assert sum(shares) == pytest.approx(100.0, abs=0.3)
+    assert "KID" not in text
+    assert "FID" not in text
+
+
+def test_markdown_of_a_comparison(comparison, setting):
+    text = results_markdown(comparison, setting)
+    rows = table_rows(text)
+    assert "KID x1000, lower is better" in rows["mean per image"]
+    kid = comparison.kid["rusty"].interval()
+    scaled = [f"{1000 * value:.2f}" for value in (kid.mean, kid.low, kid.high)]
+    assert rows["rusty"][5] == f"{scaled[0]} [{scaled[1]}, {scaled[2]}]"
+    assert rows["rusty"][6] == f"{comparison.fid['rusty']:.2f}"
+    assert rows["model - again"] == [
+        *["+0.00 [+0.00, +0.00]"] * 3,
+        "+0.0000 [+0.0000, +0.0000]",
+        "+0.0 [+0.0, +0.0]",
+        "+0.00 [+0.00, +0.00]",
+    ]
+    assert len(rows["< 20"]) == 1 + 5
+    assert "over features of thumbnails, 2,000 resamples" in text
+    order = [text.index(f"| {name} ") for name in ("model", "rusty", "gray (ab = 0)")]
+    assert order == sorted(order)
+
+
+def test_sheet_of_a_comparison_has_a_column_for_each(comparison, evaluation, setting):
+    wide = draw_contact_sheet(comparison, setting)
+    narrow = draw_contact_sheet(evaluation, setting)
+    assert wide.width - narrow.width == 2 * 2 * (192 + 4)
+    photo = comparison.sheet_photos[0]
+    assert list(photo.pictures) == ["gray", "model", "rusty", "again", "truth"]
+    assert holds(np.asarray(wide), photo.pictures["rusty"].repeat(6, axis=0).repeat(6, axis=1))
 
 
 def test_sheet_shows_the_pictures(evaluation, setting, tmp_path):
