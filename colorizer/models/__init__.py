@@ -5,19 +5,36 @@ from typing import Any
 import keras
 
 from colorizer.models.cnn import build_cnn
+from colorizer.models.dcgan import build_dcgan_discriminator, build_dcgan_generator
+from colorizer.models.patchgan import build_patchgan_discriminator
+from colorizer.models.unet import build_unet
 
-_BUILDERS = {"cnn": build_cnn}
+_BUILDERS = {"cnn": build_cnn, "dcgan": build_dcgan_generator, "unet": build_unet}
+_DISCRIMINATORS = {"dcgan": build_dcgan_discriminator, "patch": build_patchgan_discriminator}
 
 
 def build(name: str, **arguments: Any) -> keras.Model:
-    """Builds a network by its name from its builder's keyword arguments.
+    """Builds a colorizing network by its name from its builder's keyword arguments.
 
     Raises:
         ValueError: no network has that name.
     """
-    if name not in _BUILDERS:
-        raise ValueError(f"no model {name!r}; there are {', '.join(_BUILDERS)}")
-    return _BUILDERS[name](**arguments)
+    return _by_name("model", _BUILDERS, name)(**arguments)
+
+
+def build_discriminator(name: str, **arguments: Any) -> keras.Model:
+    """Builds a discriminator by its name from its builder's keyword arguments.
+
+    Raises:
+        ValueError: no discriminator has that name.
+    """
+    return _by_name("discriminator", _DISCRIMINATORS, name)(**arguments)
+
+
+def _by_name(kind: str, builders: dict[str, Any], name: str) -> Any:
+    if name not in builders:
+        raise ValueError(f"no {kind} {name!r}; there are {', '.join(builders)}")
+    return builders[name]
 
 
 def network_size(model: keras.Model) -> int:

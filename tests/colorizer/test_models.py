@@ -4,8 +4,9 @@ import pytest
 
 from colorizer import losses, models
 from colorizer.models.cnn import build_cnn
-from colorizer.training.supervised import dtype_policy
+from colorizer.training.precision import dtype_policy
 
+UNET = {"filters": (4, 6, 8), "blocks": (0, 1, 1), "decoder_filters": (6, 4)}
 TINY = {
     "encoder_filters": (4, 6, 8, 8, 8),
     "decoder_filters": (8, 4),
@@ -63,12 +64,20 @@ def test_cnn_refuses_wrong_arguments(argument, value, message):
 
 
 def test_unknown_model_is_refused():
-    with pytest.raises(ValueError, match="'rnn'; there are cnn"):
+    with pytest.raises(ValueError, match="'rnn'; there are cnn, dcgan, unet"):
         models.build("rnn")
 
 
-def test_saves_and_loads_equal(tmp_path, lightness):
-    model = models.build("cnn", image_size=64, **TINY)
+def test_unknown_discriminator_is_refused():
+    with pytest.raises(ValueError, match="'rnn'; there are dcgan, patch"):
+        models.build_discriminator("rnn")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("cnn", TINY), ("unet", UNET), ("unet", UNET | {"attention": True})]
+)
+def test_saves_and_loads_equal(tmp_path, lightness, name, arguments):
+    model = models.build(name, image_size=64, **arguments)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
     np.testing.assert_array_equal(
@@ -77,9 +86,10 @@ def test_saves_and_loads_equal(tmp_path, lightness):
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
-def test_training_changes_every_weight_in_each_precision(policy, lightness):
+@pytest.mark.parametrize(("name", "arguments"), [("cnn", TINY), ("unet", UNET)])
+def test_training_changes_every_weight_in_each_precision(policy, lightness, name, arguments):
     with dtype_policy(policy):
-        model = models.build("cnn", image_size=64, **TINY)
+        model = models.build(name, image_size=64, **arguments)
         model.compile("adam", loss=losses.huber, jit_compile=False)
     assert keras.config.dtype_policy().name == "float32"
     before = [weight.copy() for weight in model.get_weights()]
@@ -93,6 +103,40 @@ def test_training_changes_every_weight_in_each_precision(policy, lightness):
         # A bias before batch normalization has no effect and so no gradient but rounding.
         if not weight.path.endswith("bias"):
             assert np.abs(new - old).max() > 0, weight.path
+
+
+@pytest.mark.parametrize("pool", [1, 2])
+@pytest.mark.parametrize("decoder", [(6,), (6, 4), (6, 4, 4)])
+def test_unet_predicts_ab_at_the_last_level_s_size(pool, decoder):
+    arguments = UNET | {"pool": pool, "decoder_filters": decoder}
+    model = models.build("unet", image_size=64, **arguments)
+    assert model.input.name == "lightness" and model.output_names == ["ab"]
+    side = 64 // pool // 2 ** (3 - len(decoder))
+    assert model.get_layer("ab_small").output.shape == (None, side, side, 2)
+    assert model.output.shape == (None, 64, 64, 2) and model.output.dtype == "float32"
+
+
+def test_unet_has_a_skip_at_each_decoder_level():
+    model = models.build("unet", image_size=64, **UNET)
+    names = [layer.name for layer in model.layers if layer.name.endswith("with_skip")]
+    assert len(names) == len(UNET["decoder_filters"])
+    for name in names:
+        level_up, skip = model.get_layer(name).input
+        assert level_up.shape[1:3] == skip.shape[1:3]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"blocks": (1, 1)}, "blocks must have 3 entries"),
+        ({"decoder_filters": ()}, "1 to 3 entries, not 0"),
+        ({"decoder_filters": (4,) * 4}, "1 to 3 entries, not 4"),
+        ({"image_size": 40}, "a multiple of 16, not 40"),
+    ],
+)
+def test_unet_refuses_wrong_arguments(changed, message):
+    with pytest.raises(ValueError, match=message):
+        models.build("unet", **({"image_size": 64} | UNET | changed))
 
 
 @pytest.mark.parametrize(
