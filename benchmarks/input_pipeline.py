@@ -169,7 +169,7 @@ def measure_waiting(task: Task) -> dict[str, float]:
     from colorizer import losses, models
     from colorizer.config import PRESETS, FitConfig
     from colorizer.training.optimizer import build_optimizer
-    from colorizer.training.supervised import dtype_policy
+    from colorizer.training.precision import dtype_policy
     from pipelines.batches import training_batches
     from pipelines.preparation import prepare_photos
 

@@ -1,22 +1,17 @@
 """The configuration of a training run, and the presets."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import tyro
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from colorizer.network_config import AdversarialConfig, CnnConfig, DcganConfig, UnetConfig
 from pipelines.errors import ColorizerError
 
 PresetName = Literal["smoke", "base"]
-Filters2 = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
-Filters5 = tuple[
-    Annotated[int, Field(ge=1)],
-    Annotated[int, Field(ge=1)],
-    Annotated[int, Field(ge=1)],
-    Annotated[int, Field(ge=1)],
-    Annotated[int, Field(ge=1)],
-]
+ModelName = Literal["cnn", "unet", "dcgan"]
+TrainingName = Literal["supervised", "adversarial"]
 
 
 class FitConfig(BaseModel):
@@ -34,30 +29,44 @@ class FitConfig(BaseModel):
     """Share of --data held out for validation where --val-data is left out."""
     preset: PresetName = "base"
     """Where the defaults of the other flags come from."""
-    model: Literal["cnn"] = "cnn"
-    """The network: cnn is the report's CNN."""
-    encoder_filters: Filters5 = (32, 64, 128, 256, 512)
-    """Filters of the CNN's 5 encoder convolutions."""
-    decoder_filters: Filters2 = (256, 16)
-    """Filters of the CNN's 2 decoder convolutions."""
-    output_filters: Filters2 = (16, 8)
-    """Filters of the CNN's 2 hidden convolutions after L has been concatenated."""
+    model: ModelName = "cnn"
+    """The network: cnn and dcgan are the report's; unet is better than either."""
+    training: TrainingName | None = None
+    """How it learns. Left out: dcgan adversarially, the others supervised."""
+    init_from: Path | None = None
+    """Run folder of the same network, whose weights this training starts from."""
+    cnn: CnnConfig = CnnConfig()
+    unet: UnetConfig = UnetConfig()
+    dcgan: DcganConfig = DcganConfig()
+    adversarial: AdversarialConfig = AdversarialConfig()
     norm_momentum: float = Field(0.99, gt=0, lt=1)
     """How slowly the moving statistics of batch normalization follow; lower for short runs."""
     image_size: int = Field(256, ge=32)
     """Side of the square pictures that the network sees."""
     resize: Literal["squash", "crop"] = "squash"
     """How photos become square: squash (as in the report) or crop (cut out the middle)."""
+    min_crop: float = Field(1.0, gt=0, le=1)
+    """Train on random squares of a share of the picture's side between this and 1; 1 turns it
+    off, as in the report."""
     loss: Literal["l1", "mse", "huber"] = "huber"
     """Loss between predicted and true ab, in Lab units."""
     epochs: int = Field(11, ge=1)
     """Passes over the training photos. The cosine schedule ends with the last."""
+    epoch_steps: int | None = Field(None, ge=1)
+    """Steps of an epoch, where that shall be less than a pass over all photos."""
     max_minutes: float | None = Field(None, gt=0)
     """Stop cleanly after so many minutes (exit 0; --resume goes on). Never shapes the schedule."""
     batch_size: int = Field(16, ge=1)
-    """Photos in a training step."""
+    """Photos in a training step, over all devices together."""
+    accumulation: int = Field(1, ge=1)
+    """Steps whose gradients are averaged into one update of the weights."""
+    devices: int = Field(1, ge=1)
+    """GPUs of this machine to train on together. Without a GPU: parts of the CPU, to try it out."""
+    xla: Literal["auto", "on", "off"] = "auto"
+    """Compile the training step with XLA; auto does so on GPUs (CPUs train 2 to 10 times slower
+    with it)."""
     learning_rate: float = Field(1e-3, gt=0)
-    """Peak learning rate of AdamW."""
+    """Peak learning rate of AdamW (of the generator)."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """Learning rate after the warm-up: cosine decay to zero, or constant."""
     warmup_steps: int = Field(200, ge=0)
@@ -65,7 +74,8 @@ class FitConfig(BaseModel):
     weight_decay: float = Field(1e-4, ge=0)
     """AdamW's decoupled weight decay."""
     ema: float = Field(0.99, ge=0, lt=1)
-    """Momentum of the moving average of the weights that is validated and kept; 0 turns it off."""
+    """Momentum of the moving average of the weights (of the generator) that is validated and kept;
+    0 turns it off."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Keras dtype policy of the training; the saved model is float32 always."""
     seed: int = Field(0, ge=0, lt=2**32)
@@ -89,29 +99,87 @@ class FitConfig(BaseModel):
                 raise ValueError("--val-data and --data must not lie in one another")
         return self
 
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "FitConfig":
+        adversarial = self.adversarial
+        if self.is_adversarial:
+            unlabelled = adversarial.loss in ("hinge", "wasserstein")
+            if adversarial.label_smoothing and unlabelled:
+                raise ValueError(f"--adversarial.loss {adversarial.loss} has no labels to smooth")
+            slopes = adversarial.r1 or adversarial.loss == "wasserstein"
+            mixes = self.discriminator == "dcgan" or adversarial.normalization == "batch"
+            if slopes and mixes:
+                raise ValueError(
+                    "wasserstein and --adversarial.r1 need a discriminator without batch"
+                    " normalization: --adversarial.discriminator patch"
+                    " --adversarial.normalization instance, layer or none"
+                )
+        if self.batch_size % self.devices:
+            raise ValueError("--batch-size must be a multiple of --devices")
+        return self
+
+    @property
+    def is_adversarial(self) -> bool:
+        """Whether the training is adversarial."""
+        return (self.training or default_training(self.model)) == "adversarial"
+
+    @property
+    def discriminator(self) -> str:
+        """The discriminator of an adversarial training."""
+        return self.adversarial.discriminator or ("dcgan" if self.model == "dcgan" else "patch")
+
     def network_arguments(self) -> dict[str, Any]:
-        """The keyword arguments that the network's builder takes."""
-        return {
+        """The keyword arguments that the builder of the colorizing network takes."""
+        own = {"cnn": self.cnn, "unet": self.unet, "dcgan": self.dcgan}[self.model].model_dump()
+        if self.model == "dcgan":
+            filters = own["filters"]
+            own["processor_filters"] = filters and filters[::-1]
+        return {"image_size": self.image_size, "norm_momentum": self.norm_momentum, **own}
+
+    def discriminator_arguments(self) -> dict[str, Any]:
+        """The keyword arguments that the builder of the discriminator takes."""
+        chosen = self.adversarial
+        own: dict[str, Any] = {
             "image_size": self.image_size,
-            "encoder_filters": self.encoder_filters,
-            "decoder_filters": self.decoder_filters,
-            "output_filters": self.output_filters,
             "norm_momentum": self.norm_momentum,
         }
+        if chosen.filters is not None:
+            own["filters"] = chosen.filters
+        if self.discriminator == "patch":
+            for name in ("pool", "normalization", "spectral_normalization", "attention"):
+                own[name] = getattr(chosen, name)
+        return own
+
+
+def default_training(model: str) -> str:
+    """How a network learns where `--training` does not say it."""
+    return "adversarial" if model == "dcgan" else "supervised"
 
 
 # What may differ when a run is taken up again, without a different result. Photos may have moved:
 # their names and sizes are compared.
 RESUMABLE = frozenset(
-    {"resume", "run_dir", "data", "val_data", "max_minutes", "checkpoint_minutes", "cache"}
+    {
+        "resume",
+        "run_dir",
+        "data",
+        "val_data",
+        "init_from",
+        "max_minutes",
+        "checkpoint_minutes",
+        "cache",
+    }
 )
 
 PRESETS: dict[str, dict[str, Any]] = {
     # A minute or two on a few dozen photos: shows that all parts work together.
     "smoke": {
-        "encoder_filters": (16, 32, 64, 96, 128),
-        "decoder_filters": (64, 16),
-        "output_filters": (12, 8),
+        "cnn": CnnConfig(
+            encoder_filters=(16, 32, 64, 96, 128), decoder_filters=(64, 16), output_filters=(12, 8)
+        ),
+        "unet": UnetConfig(
+            filters=(16, 32, 64, 96), blocks=(0, 0, 1, 1), decoder_filters=(48, 32, 16)
+        ),
         "image_size": 128,
         "epochs": 24,
         "batch_size": 8,
@@ -119,17 +187,64 @@ PRESETS: dict[str, dict[str, Any]] = {
         "ema": 0.9,
         "norm_momentum": 0.9,
     },
-    # The report's CNN on about 6,000 photos, within an hour on 2 CPU cores.
+    # About 6,000 photos, within an hour on 2 CPU cores.
     "base": {"precision": "mixed_bfloat16"},
 }
 
+# What one network's training changes in a preset.
+_OF_MODEL: dict[tuple[str, str, str], dict[str, Any]] = {
+    ("smoke", "unet", "adversarial"): {
+        "learning_rate": 2e-4,
+        "adversarial": AdversarialConfig(
+            loss="hinge",
+            pool=4,
+            filters=(32, 64),
+            normalization="none",
+            spectral_normalization=True,
+            check_steps=20,
+        ),
+    },
+    ("smoke", "dcgan", "adversarial"): {"adversarial": AdversarialConfig(check_steps=20)},
+    ("base", "unet", "supervised"): {"epochs": 16, "min_crop": 0.7, "weight_decay": 0.02},
+    # A stage after the supervised training: --init-from.
+    ("base", "unet", "adversarial"): {
+        "epochs": 12,
+        "epoch_steps": 187,
+        "learning_rate": 1e-4,
+        "ema": 0.995,
+        "adversarial": AdversarialConfig(
+            loss="hinge",
+            alpha=0.5,
+            pool=4,
+            filters=(64, 128, 256),
+            normalization="none",
+            spectral_normalization=True,
+            discriminator_learning_rate=4e-4,
+        ),
+    },
+    ("base", "dcgan", "adversarial"): {
+        "epochs": 8,
+        "loss": "l1",
+        "learning_rate": 2e-4,
+        "ema": 0.995,
+        "adversarial": AdversarialConfig(alpha=0.5),
+    },
+}
 
-def preset_defaults(name: PresetName) -> FitConfig:
-    """The configuration of a preset; what every run must name is left missing, for the parser."""
+
+def preset_defaults(
+    name: PresetName, model: ModelName = "cnn", training: TrainingName | None = None
+) -> FitConfig:
+    """The configuration of a preset for a network and its training.
+
+    What every run must name is left missing, for the parser.
+    """
     fields = FitConfig.model_fields
     values = {key: field.default for key, field in fields.items() if not field.is_required()}
     required = {key: tyro.MISSING for key, field in fields.items() if field.is_required()}
-    return FitConfig.model_construct(**{**required, **values, **PRESETS[name], "preset": name})
+    chosen = PRESETS[name] | _OF_MODEL.get((name, model, training or default_training(model)), {})
+    own = {"preset": name, "model": model, "training": training}
+    return FitConfig.model_construct(**{**required, **values, **chosen, **own})
 
 
 def load_config(path: Path) -> FitConfig:

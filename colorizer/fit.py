@@ -11,9 +11,20 @@ import tyro
 from pydantic import BaseModel
 
 from colorizer.command import import_tensorflow, note, parse, run
-from colorizer.config import FitConfig, PresetName, load_config, preset_defaults
+from colorizer.config import (
+    FitConfig,
+    ModelName,
+    PresetName,
+    TrainingName,
+    load_config,
+    preset_defaults,
+)
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from colorizer.training.interruption import StopRequest
+    from colorizer.training.loop import TrainingLoop
     from colorizer.training.run_folder import RunFolder
     from pipelines.preparation import PreparedPhotos
 
@@ -40,18 +51,20 @@ def fit(config: FitConfig) -> Path:
     Raises:
         ColorizerError: no usable photos, a run folder that is taken, a loss that is not finite.
     """
+    from colorizer.training.building import build_strategy
     from colorizer.training.interruption import StopRequest
     from colorizer.training.run_folder import RunFolder
-    from colorizer.training.supervised import SupervisedTraining
 
     stop = StopRequest(config.max_minutes)
     folder = RunFolder(config.run_dir)
     folder.begin(config)
+    # First of all that touches TensorFlow: the CPU can be parted only before it begins.
+    strategy = build_strategy(config.devices)
     try:
         train, val = _prepared(config, folder)
         folder.write_photos(train, val)
         folder.write_statistics(_statistics(config, train))
-        training = SupervisedTraining(config, folder, train, val, stop)
+        training = _training(config, folder, strategy, train, val, stop)
         if config.resume:
             training.resume()
         training.run()
@@ -62,6 +75,37 @@ def fit(config: FitConfig) -> Path:
     # A run that a signal stopped keeps its Lab records, to go on with.
     folder.drop_cache()
     return folder.path
+
+
+def _training(
+    config: FitConfig,
+    folder: "RunFolder",
+    strategy: "tf.distribute.Strategy",
+    train: "PreparedPhotos",
+    val: "PreparedPhotos",
+    stop: "StopRequest",
+) -> "TrainingLoop":
+    import keras
+    import tensorflow as tf
+
+    from colorizer.training.adversarial_task import AdversarialTask
+    from colorizer.training.loop import TrainingLoop
+    from colorizer.training.precision import dtype_policy
+    from colorizer.training.supervised import SupervisedTask
+    from colorizer.training.task import Task
+    from pipelines.batches import steps_per_epoch
+
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    steps = steps_per_epoch(train, config.batch_size, config.epoch_steps)
+    keras.utils.set_random_seed(config.seed)
+    with strategy.scope(), dtype_policy(config.precision):
+        task: Task = (
+            AdversarialTask(config, steps, val, folder)
+            if config.is_adversarial
+            else SupervisedTask(config, steps, val)
+        )
+    return TrainingLoop(config, folder, task, train, val, stop)
 
 
 def _statistics(config: FitConfig, train: "PreparedPhotos") -> dict[str, Any]:
@@ -85,13 +129,15 @@ def _parsed(argv: Sequence[str]) -> FitConfig:
 
     class Preset(BaseModel):
         preset: PresetName = "base"
+        model: ModelName = "cnn"
+        training: TrainingName | None = None
         resume: bool = False
         run_dir: Path | None = None
 
     wants_help = any(word in ("-h", "--help") for word in argv)
     known = [word for word in argv if word not in ("-h", "--help")]
     chosen, _ = tyro.cli(Preset, args=known, return_unknown_args=True, prog=PROG)
-    default = preset_defaults(chosen.preset)
+    default = preset_defaults(chosen.preset, chosen.model, chosen.training)
     if chosen.resume and chosen.run_dir is not None and not wants_help:
         stored = chosen.run_dir / "config.json"
         if stored.exists():

@@ -7,6 +7,13 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
+import tensorflow as tf
+
+# Two devices have to be asked for before TensorFlow first computes: for the tests of training on
+# several. Everything else runs on the first, as it would on one.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -69,11 +69,26 @@ class ProgressBar(keras.callbacks.Callback):
         self._bar.close()
 
 
-class StepKeeper(keras.callbacks.Callback):
-    """After each step: moves the weight average, saves when it is time, stops when asked to.
+class AverageUpdater(keras.callbacks.Callback):
+    """Moves the weight average after each step.
 
     Args:
         average: follows the weights.
+    """
+
+    def __init__(self, average: WeightAverage) -> None:
+        super().__init__()
+        self._average = average
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Moves the average towards the present weights."""
+        self._average.update()
+
+
+class StepKeeper(keras.callbacks.Callback):
+    """After each step: saves when it is time, stops when asked to. The last of all callbacks.
+
+    Args:
         save: called with the number of steps done in this call of `fit`, and the epoch's figures.
         restore: called once, when the epoch has begun and Keras has reset its metrics.
         stop: says when to stop.
@@ -82,14 +97,13 @@ class StepKeeper(keras.callbacks.Callback):
 
     def __init__(
         self,
-        average: WeightAverage,
         save: Callable[[int, dict[str, float]], None],
         restore: Callable[[], None],
         stop: StopRequest,
         save_minutes: float,
     ) -> None:
         super().__init__()
-        self._average, self._save, self._restore = average, save, restore
+        self._save, self._restore = save, restore
         self._stop, self._save_seconds = stop, 60 * save_minutes
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
@@ -99,7 +113,6 @@ class StepKeeper(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Raises what `StopRequest.raise_if_due` raises, after saving."""
-        self._average.update()
         due = self._stop.is_due
         if due or time.monotonic() - self._saved_at >= self._save_seconds:
             self._save(batch + 1, {name: float(value) for name, value in (logs or {}).items()})

@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,8 +23,9 @@ class Progress:
         epoch: the epoch under way, from 0.
         step: steps of it that are done.
         history: one row of numbers for each finished epoch.
-        best: the lowest validation loss so far; None before the first.
+        best: the lowest value so far of what the run is judged by; None before the first.
         train_logs: training figures of the epoch under way, once all its steps are done.
+        guard: what the collapse guard remembers.
     """
 
     epoch: int = 0
@@ -32,19 +33,30 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
     best: float | None = None
     train_logs: dict[str, float] = field(default_factory=dict)
+    guard: dict[str, Any] = field(default_factory=dict)
 
 
-def save_checkpoint(
-    path: Path, variables: dict[str, list[keras.Variable]], progress: Progress
-) -> None:
+Groups = Mapping[str, Sequence[keras.Variable]]
+
+
+def save_checkpoint(path: Path, variables: Groups, progress: Progress) -> None:
     """Writes groups of variables and the progress to a .npz file, whole or not at all."""
+    _save(path, variables, {"progress": np.array(json.dumps(asdict(progress)))})
+
+
+def save_variables(path: Path, variables: Groups) -> None:
+    """Writes groups of variables alone to a .npz file, whole or not at all."""
+    _save(path, variables, {})
+
+
+def _save(path: Path, variables: Groups, more: dict[str, np.ndarray]) -> None:
     arrays = {
         f"{group}/{number:04d}": keras.ops.convert_to_numpy(variable.value)
         for group, members in variables.items()
         for number, variable in enumerate(members)
     }
     with replacing(path) as beside, beside.open("wb") as file:
-        np.savez(file, progress=np.array(json.dumps(asdict(progress))), **arrays)
+        np.savez(file, allow_pickle=False, **more, **arrays)
 
 
 def load_progress(path: Path) -> Progress:
@@ -57,7 +69,7 @@ def load_progress(path: Path) -> Progress:
         return Progress(**json.loads(str(arrays["progress"])))
 
 
-def restore_variables(path: Path, variables: dict[str, list[keras.Variable]]) -> None:
+def restore_variables(path: Path, variables: Groups) -> None:
     """Sets the variables of the given groups to what the checkpoint holds.
 
     Raises:

@@ -36,17 +36,34 @@ def save_picture(path: Path, picture: np.ndarray) -> None:
         Image.fromarray(picture).save(beside)
 
 
+# Panels of the learning curve: what stands on the axis, and which figures are drawn.
+_PANELS: dict[str, tuple[str, ...]] = {
+    "loss": ("loss", "val_loss"),
+    "score (lower is better)": ("val_score",),
+    "adversarial losses": ("generator_loss", "discriminator_loss"),
+    "discriminator's accuracy": ("accuracy_real", "accuracy_fake"),
+    "spread of mean ab": ("spread_real", "spread_fake"),
+    "norm of gradients": ("generator_gradient", "discriminator_gradient"),
+}
+
+
 def save_learning_curve(path: Path, history: Sequence[dict[str, float]]) -> None:
-    """Plots training and validation loss, and the learning rate, over the epochs."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot()
+    """Plots over the epochs what the run has of losses and of the measures of collapse.
+
+    The learning rate is dotted into the first panel.
+    """
+    panels = {title: names for title, names in _PANELS.items() if names[0] in history[0]}
+    figure = Figure(figsize=(7, 4 if len(panels) == 1 else 2.2 * len(panels)), layout="constrained")
     epochs = [row["epoch"] for row in history]
-    axes.plot(epochs, [row["loss"] for row in history], "o-", label="training")
-    axes.plot(epochs, [row["val_loss"] for row in history], "o-", label="validation")
-    axes.set(xlabel="epoch", ylabel="loss")
-    axes.legend()
-    rate = axes.twinx()
-    rate.plot(epochs, [row["learning_rate"] for row in history], ":", color="gray")
-    rate.set_ylabel("learning rate (dotted)")
+    for place, (title, names) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(len(panels), 1, place)
+        for name in names:
+            axes.plot(epochs, [row[name] for row in history], "o-", label=name)
+        axes.set(xlabel="epoch", ylabel=title)
+        axes.legend()
+        if place == 1:
+            rate = axes.twinx()
+            rate.plot(epochs, [row["learning_rate"] for row in history], ":", color="gray")
+            rate.set_ylabel("learning rate (dotted)")
     with replacing(path) as beside:
         figure.savefig(beside, dpi=120)

@@ -40,6 +40,11 @@ class RunFolder:
         return self.path / "checkpoints" / "latest.npz"
 
     @property
+    def last_good(self) -> Path:
+        """The latest state without a sign of collapse, where a run may roll back to it."""
+        return self.path / "checkpoints" / "good.npz"
+
+    @property
     def model(self) -> Path:
         """The best model by validation, in float32."""
         return self.path / "model.keras"

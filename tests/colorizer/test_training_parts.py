@@ -79,6 +79,7 @@ def test_checkpoint_brings_variables_and_progress_back(tmp_path):
     path = tmp_path / "checkpoints" / "latest.npz"
     values = [np.arange(4, dtype=np.float32), np.float32(7)]
     progress = Progress(epoch=2, step=5, history=[{"epoch": 1, "loss": 0.5}], best=0.4)
+    progress.guard = {"steps": 7, "sums": {"accuracy_real": [1.5, 2.0]}}
     save_checkpoint(path, {"model": [keras.Variable(value) for value in values]}, progress)
     fresh = [keras.Variable(np.zeros_like(value)) for value in values]
     restore_variables(path, {"model": fresh})
@@ -148,10 +149,15 @@ def test_sample_grid_lays_out_gray_predicted_true():
     assert warm[0] > warm[2] and cold[2] > cold[0]
 
 
-def test_learning_curve_is_a_picture(tmp_path):
-    history = [
-        {"epoch": i, "loss": 1 / i, "val_loss": 2 / i, "learning_rate": 1e-3} for i in (1, 2)
-    ]
+@pytest.mark.parametrize(
+    ("more", "panels"),
+    [((), 1), (("val_score", "generator_loss", "discriminator_loss"), 3)],
+    ids=["supervised", "adversarial"],
+)
+def test_learning_curve_has_a_panel_for_what_there_is(tmp_path, more, panels):
+    names = ("loss", "val_loss", "learning_rate", *more)
+    history = [{"epoch": i, **dict.fromkeys(names, 1 / i)} for i in (1, 2)]
     save_learning_curve(tmp_path / "curve.png", history)
     with Image.open(tmp_path / "curve.png") as image:
         assert image.size[0] > 400
+        assert (image.size[1] > image.size[0] * 0.7) == (panels > 1)

@@ -6,12 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from runs import assert_same_run, command, history, wait_for
 
 from colorizer.config import FitConfig, load_config
 from colorizer.fit import fit
@@ -23,9 +23,11 @@ from pipelines.errors import ColorizerError, NoPhotosError
 
 TINY = {
     "image_size": 32,
-    "encoder_filters": (4, 8, 8, 8, 8),
-    "decoder_filters": (8, 4),
-    "output_filters": (4, 4),
+    "cnn": {
+        "encoder_filters": (4, 8, 8, 8, 8),
+        "decoder_filters": (8, 4),
+        "output_filters": (4, 4),
+    },
     "batch_size": 4,
     "epochs": 3,
     "warmup_steps": 4,
@@ -54,37 +56,6 @@ def finished(sample_photos, tmp_path_factory):
         **TINY,
     )
     return fit(config)
-
-
-def weights(run: Path) -> list[np.ndarray]:
-    return keras.models.load_model(run / "model.keras", compile=False).get_weights()
-
-
-def history(run: Path) -> list[dict[str, float]]:
-    rows = json.loads((run / "history.json").read_text())
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
-
-
-def assert_same_run(left: Path, right: Path) -> None:
-    assert history(left) == history(right)
-    for one, other in zip(weights(left), weights(right), strict=True):
-        np.testing.assert_array_equal(one, other)
-    with (
-        np.load(RunFolder(left).checkpoint) as one,
-        np.load(RunFolder(right).checkpoint) as other,
-    ):
-        assert one.files == other.files
-        for name in set(one.files) - {"progress"}:
-            np.testing.assert_array_equal(one[name], other[name], err_msg=name)
-
-
-def command(config: FitConfig, *more: str) -> list[str]:
-    flags = [sys.executable, "-m", "colorizer.fit"]
-    for name in ("data", "val_data", "run_dir", *TINY):
-        value = getattr(config, name)
-        values = value if isinstance(value, tuple) else (value,)
-        flags += [f"--{name.replace('_', '-')}", *map(str, values)]
-    return [*flags, "--precision", "float32", *more]
 
 
 def test_run_folder_holds_what_was_promised(finished):
@@ -149,19 +120,6 @@ def test_sigterm_and_kill_9_change_nothing_after_resume(finished, config):
     again = [sys.executable, "-m", "colorizer.fit", "--run-dir", str(config.run_dir), "--resume"]
     subprocess.run(again, check=True, capture_output=True)
     assert_same_run(config.run_dir, finished)
-
-
-def wait_for(process: subprocess.Popen, checkpoint: Path, place: tuple[int, int]) -> None:
-    """Waits until the run has passed `place` = (epoch, step)."""
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and process.poll() is None:
-        if checkpoint.exists():
-            progress = load_progress(checkpoint)
-            if (progress.epoch, progress.step) >= place:
-                return
-        time.sleep(0.01)
-    process.kill()
-    pytest.fail(f"never came to {place}: {process.communicate()[1][-2000:]}")
 
 
 @pytest.mark.parametrize("last_step", [13, 20], ids=["within an epoch", "at its last step"])

@@ -1,0 +1,85 @@
+"""Building what is trained: the network, its start, the devices it lies on."""
+
+from functools import cache
+
+import keras
+import tensorflow as tf
+
+from colorizer import models
+from colorizer.command import note
+from colorizer.config import FitConfig
+from pipelines.errors import ColorizerError
+
+
+def build_network(config: FitConfig) -> keras.Model:
+    """Builds the colorizing network, with the weights of `--init-from` if it is given.
+
+    Raises:
+        ColorizerError: there is no such run, or its network is another one.
+    """
+    network = models.build(config.model, **config.network_arguments())
+    synchronize_norms(network)
+    if config.init_from is None:
+        return network
+    path = config.init_from / "model.keras"
+    if not path.is_file():
+        raise ColorizerError(f"{config.init_from}: holds no trained network (no {path.name})")
+    stored = keras.models.load_model(path, compile=False, safe_mode=True)
+    if [w.shape for w in stored.weights] != [w.shape for w in network.weights]:
+        raise ColorizerError(
+            f"{path}: is another network than --model {config.model} as configured here"
+        )
+    network.set_weights(stored.get_weights())
+    return network
+
+
+def synchronize_norms(network: keras.Model) -> None:
+    """Makes batch normalization take its statistics over all replicas where there are several.
+
+    So many devices compute what one would with the same batch.
+    """
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        for layer in network.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True
+
+
+def uses_xla(choice: str) -> bool:
+    """Whether "auto", "on" or "off" means XLA on this machine.
+
+    XLA trains convolutions 2 to 10 times slower on a CPU.
+    """
+    return choice == "on" or (choice == "auto" and bool(tf.config.list_physical_devices("GPU")))
+
+
+def build_strategy(devices: int) -> tf.distribute.Strategy:
+    """Gives the strategy that trains on `devices` GPUs, or on parts of the CPU where none is.
+
+    Raises:
+        ColorizerError: the machine has GPUs, but fewer; or TensorFlow has begun already with
+            another number of parts.
+    """
+    if devices == 1:
+        return tf.distribute.get_strategy()
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        if len(gpus) < devices:
+            raise ColorizerError(f"--devices {devices}: this machine has {len(gpus)} GPUs")
+        return _mirrored("GPU", devices)
+    note(f"no GPU: training on {devices} parts of the CPU, which is slower than --devices 1")
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    parts = tf.config.get_logical_device_configuration(cpu) or []
+    if len(parts) < devices:
+        try:
+            wanted = [tf.config.LogicalDeviceConfiguration()] * devices
+            tf.config.set_logical_device_configuration(cpu, wanted)
+        except RuntimeError as error:
+            raise ColorizerError(f"--devices {devices}: {error}") from error
+    return _mirrored("CPU", devices)
+
+
+@cache
+def _mirrored(kind: str, devices: int) -> tf.distribute.Strategy:
+    # One for the whole process: the collective operations of a second one would get the numbers of
+    # the first's, and TensorFlow would mix them up.
+    return tf.distribute.MirroredStrategy([f"{kind}:{number}" for number in range(devices)])

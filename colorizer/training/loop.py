@@ -1,0 +1,224 @@
+"""The training loop: epoch by epoch, with checkpoints, to the network that validates best."""
+
+import math
+import time
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from colorizer import models
+from colorizer.command import Terminated, note
+from colorizer.config import FitConfig
+from colorizer.training.callbacks import AverageUpdater, NanGuard, ProgressBar, StepKeeper
+from colorizer.training.checkpoint import (
+    Progress,
+    load_progress,
+    restore_variables,
+    save_checkpoint,
+)
+from colorizer.training.interruption import OutOfTime, StopRequest
+from colorizer.training.pictures import sample_grid, save_learning_curve, save_picture
+from colorizer.training.precision import dtype_policy
+from colorizer.training.run_folder import RunFolder
+from colorizer.training.task import Task
+from pipelines.batches import evaluation_batches, steps_per_epoch, training_batches
+from pipelines.errors import ColorizerError
+from pipelines.preparation import PreparedPhotos
+
+SAMPLES = 8
+
+
+class TrainingLoop:
+    """One training run.
+
+    Args:
+        config: what to train and how.
+        folder: where the run is kept.
+        task: the network that learns, and how.
+        train: training photos.
+        val: validation photos.
+        stop: says when to stop before the last epoch.
+    """
+
+    def __init__(
+        self,
+        config: FitConfig,
+        folder: RunFolder,
+        task: Task,
+        train: PreparedPhotos,
+        val: PreparedPhotos,
+        stop: StopRequest,
+    ) -> None:
+        self.config, self.folder, self.task = config, folder, task
+        self.train, self.stop = train, stop
+        self.steps = steps_per_epoch(train, config.batch_size, config.epoch_steps)
+        self.progress = Progress()
+        self.samples = _samples(val)
+
+    def resume(self) -> None:
+        """Takes the run up where its latest checkpoint left it, if there is one."""
+        if not self.folder.checkpoint.exists():
+            note(f"{self.folder.path}: no checkpoint yet, starting at the beginning")
+            return
+        self.progress = load_progress(self.folder.checkpoint)
+        restore_variables(self.folder.checkpoint, self.task.variables())
+        note(f"going on after epoch {self.progress.epoch}, step {self.progress.step}")
+
+    def run(self) -> None:
+        """Trains to the last epoch, or until a stop is asked for.
+
+        Raises:
+            KeyboardInterrupt, Terminated: asked for by signal; a checkpoint has been written.
+            ColorizerError: a loss is no longer finite.
+        """
+        with self.stop.catching_signals():
+            try:
+                self._run_epochs()
+                self.stop.raise_if_signalled()
+            except (KeyboardInterrupt, Terminated):
+                note(f"stopped: --run-dir {self.folder.path} --resume goes on from here")
+                raise
+            except tf.errors.OpError as error:
+                raise ColorizerError(f"training failed: {_reason(error)}") from error
+
+    def _run_epochs(self) -> None:
+        try:
+            while self.progress.epoch < self.config.epochs:
+                self._run_epoch()
+                self.stop.raise_if_due()
+        except OutOfTime:
+            note(f"{self.config.max_minutes:g} minutes are over: stopped")
+            if self.progress.best is None:
+                # Not one epoch is finished: what there is, is kept, but in no history.
+                self._validate(self.progress.epoch + 1)
+                self._write_model()
+
+    def _run_epoch(self) -> None:
+        started = time.monotonic()
+        if self.progress.step < self.steps:
+            self._fit_epoch()
+        self._finish_epoch(time.monotonic() - started)
+
+    def _fit_epoch(self) -> None:
+        epoch, first_step = self.progress.epoch, self.progress.step
+        batches = training_batches(
+            self.train,
+            self.config.batch_size,
+            seed=self.config.seed,
+            epoch=epoch,
+            first_step=first_step,
+            steps=self.steps,
+            min_crop=self.config.min_crop,
+        )
+
+        def save(done: int, logs: dict[str, float]) -> None:
+            self._save(first_step + done, logs)
+
+        keeper = StepKeeper(
+            save=save,
+            restore=self._restore_metrics,
+            stop=self.stop,
+            save_minutes=self.config.checkpoint_minutes,
+        )
+        bar = ProgressBar(epoch, self.config.epochs, self.steps, first_step)
+        with closing(bar):
+            history = self.task.model.fit(
+                batches,
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                shuffle=False,
+                verbose=0,
+                callbacks=[
+                    NanGuard(),
+                    AverageUpdater(self.task.average),
+                    *self.task.callbacks(self.progress.guard, save),
+                    bar,
+                    keeper,
+                ],
+            )
+        logs = {name: float(values[-1]) for name, values in history.history.items()}
+        self.progress.step, self.progress.train_logs = self.steps, logs
+
+    def _finish_epoch(self, seconds: float) -> None:
+        progress = self.progress
+        row = {
+            "epoch": progress.epoch + 1,
+            **progress.train_logs,
+            **self._validate(progress.epoch + 1),
+            "learning_rate": float(self.task.model.optimizer.learning_rate),
+            "seconds": round(seconds, 1),
+        }
+        progress.history.append(row)
+        judged_by = self.task.judged_by
+        if progress.best is None or row[judged_by] < progress.best:
+            progress.best = row[judged_by]
+            self._write_model()
+        self.task.end_epoch(row, progress.guard)
+        progress.epoch, progress.step, progress.train_logs = progress.epoch + 1, 0, {}
+        self.folder.write_history(progress.history)
+        save_learning_curve(self.folder.path / "learning_curve.png", progress.history)
+        self._write_scalars(row)
+        save_checkpoint(self.folder.checkpoint, self.task.variables(), progress)
+        judgement = f"{judged_by.removeprefix('val_')} {row[judged_by]:.4g}"
+        note(f"epoch {row['epoch']}: loss {row['loss']:.4g}, validation {judgement}")
+
+    def _validate(self, epoch: int) -> dict[str, float]:
+        """Measures the averaged weights on the validation photos and draws the sample grid."""
+        with self.task.average.swapped_in():
+            logs = self.task.validate()
+            lightness, ab = self.samples
+            predicted = np.asarray(self.task.network(lightness, training=False))
+        grid = sample_grid(lightness, predicted, ab)
+        save_picture(self.folder.sample(epoch), grid)
+        with self._writer().as_default():
+            tf.summary.image("gray | predicted | true", grid[None], step=epoch)
+        for name, value in logs.items():
+            if "loss" in name and not math.isfinite(value):
+                raise ColorizerError(f"{name} is {value} after epoch {epoch}")
+        return logs
+
+    def _write_model(self) -> None:
+        with dtype_policy("float32"):
+            model = models.build(self.config.model, **self.config.network_arguments())
+        with self.task.average.swapped_in():
+            model.set_weights(self.task.network.get_weights())
+        self.folder.write_model(model)
+
+    def _write_scalars(self, row: dict[str, float]) -> None:
+        with self._writer().as_default():
+            for name, value in row.items():
+                tf.summary.scalar(name, value, step=int(row["epoch"]))
+        self._writer().flush()
+
+    def _writer(self) -> Any:
+        if not hasattr(self, "_tensorboard"):
+            self._tensorboard = tf.summary.create_file_writer(str(self.folder.path / "tensorboard"))
+        return self._tensorboard
+
+    def _save(self, step: int, logs: dict[str, float]) -> None:
+        self.progress.step = step
+        self.progress.train_logs = logs if step == self.steps else {}
+        variables = {**self.task.variables(), "metrics": self.task.model.metrics_variables}
+        save_checkpoint(self.folder.checkpoint, variables, self.progress)
+
+    def _restore_metrics(self) -> None:
+        if self.progress.step:
+            metrics = {"metrics": self.task.model.metrics_variables}
+            restore_variables(self.folder.checkpoint, metrics)
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """The line that says what went wrong, out of TensorFlow's account of where in the graph."""
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return "out of memory; a smaller --batch-size or --image-size needs less"
+    lines = [line.strip() for line in error.message.splitlines()]
+    told = [line for line in lines if line and not line.startswith(("[[", "Detected at", "Graph"))]
+    return told[-1] if told else type(error).__name__
+
+
+def _samples(val: PreparedPhotos) -> tuple[np.ndarray, np.ndarray]:
+    """Lightness and ab of a few validation photos, evenly spaced: the same ones every epoch."""
+    chosen = val.evenly_spaced(SAMPLES)
+    return next(evaluation_batches(chosen, SAMPLES).as_numpy_iterator())

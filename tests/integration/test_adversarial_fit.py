@@ -1,0 +1,195 @@
+"""Adversarial training for real, on the sample photos, with networks that take seconds."""
+
+import json
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from runs import assert_same_run, command, history, wait_for
+
+import colorizer
+from colorizer.config import FitConfig
+from colorizer.fit import fit
+from colorizer.training.checkpoint import load_progress
+from colorizer.training.run_folder import RunFolder
+from pipelines.errors import ColorizerError
+
+UNET = {"pool": 1, "filters": (4, 8, 8), "blocks": (0, 1, 0), "decoder_filters": (8, 4)}
+PLAY = {"filters": (4, 8, 8), "check_steps": 4}
+TINY = {
+    "image_size": 32,
+    "unet": UNET,
+    "dcgan": {"filters": (16, 8, 8), "latent_size": 12},
+    "batch_size": 4,
+    "epochs": 2,
+    "epoch_steps": 6,
+    "warmup_steps": 2,
+    "ema": 0.8,
+    "norm_momentum": 0.8,
+    "seed": 5,
+}
+
+
+@pytest.fixture(scope="module")
+def places(sample_photos):
+    return {"data": sample_photos / "train", "val_data": sample_photos / "val"}
+
+
+@pytest.fixture
+def begin(places, tmp_path):
+    """Makes the configuration of a U-Net's adversarial run, with what is given changed."""
+
+    def configure(run: str = "run", play: dict | None = None, **changed) -> FitConfig:
+        chosen = {"model": "unet", "training": "adversarial", **TINY, **changed}
+        return FitConfig(
+            **places, run_dir=tmp_path / run, adversarial={**PLAY, **(play or {})}, **chosen
+        )
+
+    return configure
+
+
+@pytest.fixture(scope="module")
+def dcgan(places, tmp_path_factory):
+    """A run of the report's DCGAN."""
+    run = tmp_path_factory.mktemp("dcgan") / "run"
+    return fit(FitConfig(**places, run_dir=run, model="dcgan", **TINY))
+
+
+def test_history_and_tensorboard_tell_the_measures_of_collapse(dcgan):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    measures = {
+        "accuracy_real",
+        "accuracy_fake",
+        "spread_real",
+        "spread_fake",
+        "generator_gradient",
+        "discriminator_gradient",
+        "val_noise_diversity",
+        "val_kid",
+        "val_colourfulness",
+        "val_psnr",
+        "val_score",
+        "alarms",
+    }
+    events = EventAccumulator(str(dcgan / "tensorboard"), size_guidance={"tensors": 0})
+    events.Reload()
+    assert measures <= set(history(dcgan)[-1]) and measures <= set(events.Tags()["tensors"])
+    assert all(np.isfinite(list(row.values())).all() for row in history(dcgan))
+
+
+def test_the_kept_epoch_has_the_best_score(dcgan):
+    scores = [row["val_score"] for row in history(dcgan)]
+    assert load_progress(RunFolder(dcgan).checkpoint).best == min(scores)
+
+
+def test_the_dcgan_is_used_like_any_other_network(dcgan):
+    model = colorizer.load(dcgan)
+    photo = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
+    once, twice = model.colorize(photo), model.colorize(photo)
+    assert once.shape == photo.shape
+    np.testing.assert_array_equal(once, twice)
+
+
+def test_kill_9_and_sigterm_change_nothing_after_resume(begin):
+    """Both networks, both optimizers with their loss scales, the average, the guard."""
+    settings = {
+        "precision": "mixed_float16",
+        "play": {"on_collapse": "rollback", "check_steps": 4, "instance_noise": 3.0},
+    }
+    finished = fit(begin("finished", **settings))
+    with np.load(RunFolder(finished).checkpoint) as stored:
+        groups = {name.split("/")[0] for name in stored.files}
+    assert {"model", "optimizer", "discriminator_optimizer", "average", "pace"} <= groups
+    config = begin("killed", **settings)
+    flags = command(config, "--checkpoint-minutes", "0.00001")
+    for number, code, place in ((signal.SIGKILL, -9, (0, 2)), (signal.SIGTERM, 143, (1, 1))):
+        process = subprocess.Popen(flags, stderr=subprocess.PIPE, text=True)
+        wait_for(process, RunFolder(config.run_dir).checkpoint, place)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == code, errors
+        flags = [*command(config, "--checkpoint-minutes", "0.00001"), "--resume"]
+    subprocess.run(flags, check=True, capture_output=True)
+    assert_same_run(config.run_dir, finished)
+
+
+def test_a_generator_may_start_from_a_supervised_run(begin, tmp_path):
+    first = fit(begin("first", training="supervised", epochs=1))
+    start = keras.models.load_model(first / "model.keras", compile=False).get_weights()
+    config = begin("second", init_from=first, epochs=1, epoch_steps=1, learning_rate=1e-9, ema=0.0)
+    second = keras.models.load_model(fit(config) / "model.keras", compile=False)
+    kernels = [i for i, weight in enumerate(second.weights) if weight.path.endswith("kernel")]
+    for i in kernels:
+        np.testing.assert_allclose(second.get_weights()[i], start[i], atol=1e-6)
+
+
+def test_another_network_is_no_start(begin, dcgan, tmp_path):
+    with pytest.raises(ColorizerError, match="another network than --model unet"):
+        fit(begin(init_from=dcgan))
+    with pytest.raises(ColorizerError, match="holds no trained network"):
+        fit(begin("other", init_from=tmp_path / "nothing"))
+
+
+# A discriminator with a rate a thousand times too high, on a handful of photos.
+COLLAPSING = {"discriminator_learning_rate": 0.3, "alpha": 0.0, "check_steps": 5}
+
+
+@pytest.fixture
+def handful(sample_photos, tmp_path) -> Path:
+    folder = tmp_path / "handful"
+    folder.mkdir()
+    for path in sorted((sample_photos / "train").rglob("*.jpg"))[:8]:
+        shutil.copy(path, folder)
+    return folder
+
+
+def collapsing(begin, handful: Path, action: str) -> FitConfig:
+    play = {**COLLAPSING, "on_collapse": action}
+    return begin(play=play, data=handful, epochs=20, epoch_steps=2, learning_rate=1e-3)
+
+
+def test_a_provoked_collapse_is_told_in_words(begin, handful, capsys):
+    run = fit(collapsing(begin, handful, "warn"))
+    assert history(run)[-1]["alarms"] > 0
+    assert "collapse: " in capsys.readouterr().err
+
+
+def test_a_provoked_collapse_stops_the_run(begin, handful):
+    config = collapsing(begin, handful, "stop")
+    with pytest.raises(ColorizerError, match="training has collapsed at"):
+        fit(config)
+    assert 0 < len(history(config.run_dir)) < 20
+    assert (config.run_dir / "model.keras").is_file()
+
+
+def test_a_provoked_collapse_is_rolled_back(begin, handful, capsys):
+    config = collapsing(begin, handful, "rollback")
+    with pytest.raises(ColorizerError, match="after 3 rollbacks"):
+        fit(config)
+    assert capsys.readouterr().err.count("rolled back to the last good state") == 3
+    progress = load_progress(RunFolder(config.run_dir).checkpoint)
+    assert progress.guard["rollbacks"] == 3
+    with np.load(RunFolder(config.run_dir).checkpoint) as stored:
+        assert float(stored["pace/0000"]) == 0.125
+
+
+@pytest.mark.parametrize("training", ["supervised", "adversarial"])
+def test_two_devices_train_like_one(begin, training):
+    one, two = (
+        fit(begin(str(devices), training=training, devices=devices, epochs=1)) for devices in (1, 2)
+    )
+    for name, value in history(one)[0].items():
+        # Each replica sees half of the photos: their spread and gradients are its own.
+        if "spread" not in name and ("loss" in name or name.startswith("val_")):
+            assert history(two)[0][name] == pytest.approx(value, rel=0.01, abs=1e-3), name
+
+
+def test_bad_settings_are_refused_before_anything_is_read(begin):
+    with pytest.raises(ValueError, match="no labels to smooth"):
+        begin(play={"loss": "hinge", "label_smoothing": 0.1})
+    assert json.dumps(begin().model_dump(mode="json"))
