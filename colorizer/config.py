@@ -208,13 +208,13 @@ _OF_MODEL: dict[tuple[str, str, str], dict[str, Any]] = {
     ("base", "unet", "supervised"): {"epochs": 16, "min_crop": 0.7, "weight_decay": 0.02},
     # A stage after the supervised training: --init-from.
     ("base", "unet", "adversarial"): {
-        "epochs": 12,
+        "epochs": 10,
         "epoch_steps": 187,
-        "learning_rate": 1e-4,
+        "learning_rate": 2e-4,
         "ema": 0.995,
         "adversarial": AdversarialConfig(
             loss="hinge",
-            alpha=0.5,
+            alpha=0.25,
             pool=4,
             filters=(64, 128, 256),
             normalization="none",
@@ -223,7 +223,7 @@ _OF_MODEL: dict[tuple[str, str, str], dict[str, Any]] = {
         ),
     },
     ("base", "dcgan", "adversarial"): {
-        "epochs": 8,
+        "epochs": 6,
         "loss": "l1",
         "learning_rate": 2e-4,
         "ema": 0.995,

@@ -1,13 +1,14 @@
 """Seeing adversarial training collapse, and what is done about it."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
+from tqdm import tqdm
 
-from colorizer.command import note
 from colorizer.training.adversarial import AdversarialModel
 from colorizer.training.checkpoint import restore_variables, save_variables
 from pipelines.errors import ColorizerError
@@ -156,7 +157,7 @@ class CollapseGuard(keras.callbacks.Callback):
             return False
         self._state["alarms"] += 1
         for words in alarms.values():
-            note(f"warning: {when}: collapse: {words}")
+            _say(f"warning: {when}: collapse: {words}")
         if self._action == "stop":
             raise ColorizerError(f"training has collapsed at {when}: {'; '.join(alarms.values())}")
         if self._action == "rollback":
@@ -173,7 +174,7 @@ class CollapseGuard(keras.callbacks.Callback):
         restore_variables(self._good, self._variables)
         self._state["rollbacks"] += 1
         self._pace.assign(0.5 ** self._state["rollbacks"])
-        note(f"rolled back to the last good state; discriminator's rate x {_number(self._pace):g}")
+        _say(f"rolled back to the last good state; discriminator's rate x {_number(self._pace):g}")
 
     def _measures(self) -> dict[str, float]:
         """Means of the model's figures since the last look."""
@@ -187,6 +188,11 @@ class CollapseGuard(keras.callbacks.Callback):
                 measures[name] = (total - old_total) / (count - old_count)
         self._state["sums"] = sums
         return measures
+
+
+def _say(words: str) -> None:
+    # On a line of its own, also while a progress bar is on the screen.
+    tqdm.write(words, file=sys.stderr)
 
 
 def _number(variable: keras.Variable) -> float:

@@ -7,6 +7,7 @@ from colorizer.models.cnn import build_cnn
 from colorizer.training.precision import dtype_policy
 
 UNET = {"filters": (4, 6, 8), "blocks": (0, 1, 1), "decoder_filters": (6, 4)}
+ATTENTIVE = UNET | {"attention": True, "decoder_filters": (8, 4)}
 TINY = {
     "encoder_filters": (4, 6, 8, 8, 8),
     "decoder_filters": (8, 4),
@@ -74,7 +75,7 @@ def test_unknown_discriminator_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"), [("cnn", TINY), ("unet", UNET), ("unet", UNET | {"attention": True})]
+    ("name", "arguments"), [("cnn", TINY), ("unet", UNET), ("unet", ATTENTIVE)]
 )
 def test_saves_and_loads_equal(tmp_path, lightness, name, arguments):
     model = models.build(name, image_size=64, **arguments)

@@ -44,10 +44,8 @@ def begin(places, tmp_path):
     """Makes the configuration of a U-Net's adversarial run, with what is given changed."""
 
     def configure(run: str = "run", play: dict | None = None, **changed) -> FitConfig:
-        chosen = {"model": "unet", "training": "adversarial", **TINY, **changed}
-        return FitConfig(
-            **places, run_dir=tmp_path / run, adversarial={**PLAY, **(play or {})}, **chosen
-        )
+        chosen = {"model": "unet", "training": "adversarial", **places, **TINY, **changed}
+        return FitConfig(run_dir=tmp_path / run, adversarial={**PLAY, **(play or {})}, **chosen)
 
     return configure
 
@@ -135,8 +133,8 @@ def test_another_network_is_no_start(begin, dcgan, tmp_path):
         fit(begin("other", init_from=tmp_path / "nothing"))
 
 
-# A discriminator with a rate a thousand times too high, on a handful of photos.
-COLLAPSING = {"discriminator_learning_rate": 0.3, "alpha": 0.0, "check_steps": 5}
+# A discriminator with a rate a hundred times too high, on a handful of photos.
+COLLAPSING = {"discriminator_learning_rate": 0.02, "discriminator_steps": 4, "check_steps": 4}
 
 
 @pytest.fixture
@@ -150,7 +148,7 @@ def handful(sample_photos, tmp_path) -> Path:
 
 def collapsing(begin, handful: Path, action: str) -> FitConfig:
     play = {**COLLAPSING, "on_collapse": action}
-    return begin(play=play, data=handful, epochs=20, epoch_steps=2, learning_rate=1e-3)
+    return begin(play=play, data=handful, epochs=10, epoch_steps=2, learning_rate=1e-3)
 
 
 def test_a_provoked_collapse_is_told_in_words(begin, handful, capsys):
@@ -163,19 +161,18 @@ def test_a_provoked_collapse_stops_the_run(begin, handful):
     config = collapsing(begin, handful, "stop")
     with pytest.raises(ColorizerError, match="training has collapsed at"):
         fit(config)
-    assert 0 < len(history(config.run_dir)) < 20
+    assert 0 < len(history(config.run_dir)) < 10
     assert (config.run_dir / "model.keras").is_file()
 
 
 def test_a_provoked_collapse_is_rolled_back(begin, handful, capsys):
-    config = collapsing(begin, handful, "rollback")
-    with pytest.raises(ColorizerError, match="after 3 rollbacks"):
-        fit(config)
-    assert capsys.readouterr().err.count("rolled back to the last good state") == 3
-    progress = load_progress(RunFolder(config.run_dir).checkpoint)
-    assert progress.guard["rollbacks"] == 3
-    with np.load(RunFolder(config.run_dir).checkpoint) as stored:
-        assert float(stored["pace/0000"]) == 0.125
+    run = fit(collapsing(begin, handful, "rollback"))
+    guard = load_progress(RunFolder(run).checkpoint).guard
+    assert guard["rollbacks"] > 0
+    words = "rolled back to the last good state"
+    assert capsys.readouterr().err.count(words) == guard["rollbacks"]
+    with np.load(RunFolder(run).checkpoint) as stored:
+        assert float(stored["pace/0000"]) == 0.5 ** guard["rollbacks"]
 
 
 @pytest.mark.parametrize("training", ["supervised", "adversarial"])
