@@ -30,7 +30,7 @@ class FitConfig(BaseModel):
     preset: PresetName = "base"
     """Where the defaults of the other flags come from."""
     model: ModelName = "cnn"
-    """The network: cnn and dcgan are the report's; unet is better than either."""
+    """The network: cnn and dcgan are the report's; unet learns faster."""
     training: TrainingName | None = None
     """How it learns. Left out: dcgan adversarially, the others supervised."""
     init_from: Path | None = None
