@@ -93,3 +93,28 @@ def test_steps_leave_out_a_smaller_last_batch_unless_it_is_the_only_one(prepared
         batches = arrays(training_batches(prepared, batch_size, seed=0, epoch=0))
         assert [len(lightness) for lightness, _ in batches] == sizes
         assert steps_per_epoch(prepared, batch_size) == len(sizes)
+
+
+def test_an_epoch_may_end_after_fewer_steps(prepared):
+    assert steps_per_epoch(prepared, BATCH, 1) == 1 and steps_per_epoch(prepared, BATCH, 99) == 2
+    whole = arrays(training_batches(prepared, BATCH, seed=1, epoch=0))
+    short = arrays(training_batches(prepared, BATCH, seed=1, epoch=0, steps=1))
+    assert len(short) == 1
+    np.testing.assert_array_equal(short[0][0], whole[0][0])
+
+
+def test_crops_are_enlarged_squares_of_the_picture_lightness_and_ab_alike(prepared):
+    whole = joined(training_batches(prepared, BATCH, seed=1, epoch=0))
+    cropped = joined(training_batches(prepared, BATCH, seed=1, epoch=0, min_crop=0.5))
+    for full, cut in zip(whole, cropped, strict=True):
+        assert cut.shape == full.shape
+        assert not np.allclose(cut, full)
+        # Bilinear, so that no value lies outside of those of its picture.
+        for one, other in zip(full, cut, strict=True):
+            assert one.min() - 1e-6 <= other.min() and other.max() <= one.max() + 1e-6
+    # Boxes follow from the epoch: taken up at a later step, the rest is the same.
+    again = joined(training_batches(prepared, BATCH, seed=1, epoch=0, min_crop=0.5, first_step=1))
+    for later, cut in zip(again, cropped, strict=True):
+        np.testing.assert_array_equal(later, cut[BATCH:])
+    other = joined(training_batches(prepared, BATCH, seed=1, epoch=1, min_crop=0.5))
+    assert not np.array_equal(other[0], cropped[0])
