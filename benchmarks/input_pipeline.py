@@ -22,7 +22,6 @@ Example: python benchmarks/input_pipeline.py --data photos/train --limit 1000 --
 import mmap
 import multiprocessing
 import os
-import platform
 import shutil
 import statistics
 import tempfile
@@ -36,6 +35,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
+from machine import describe_machine
 from pydantic import BaseModel, ConfigDict, Field
 
 from colorizer.command import import_tensorflow, note, parse, run
@@ -225,13 +225,13 @@ def _command() -> None:
         cores: {key: statistics.median(row[key] for row in rows) for key in rows[0]}
         for cores, rows in runs.items()
     }
-    print(f"{_machine()}: {images} photos, medians of {arguments.repeats} repeats.\n")
+    print(f"{describe_machine()}: {images} photos, medians of {arguments.repeats} repeats.\n")
     print(_rates_table(runs))
     if arguments.steps:
         print(f"\n{_waiting_table(medians)}")
     if arguments.json_file is not None:
         content = {
-            "machine": _machine(),
+            "machine": describe_machine(),
             "versions": {name: version(name) for name in PACKAGES},
             "images": images,
             "image_size": arguments.image_size,
@@ -357,15 +357,6 @@ def _waiting_table(medians: dict[int, dict[str, float]]) -> str:
         milliseconds, share = 1000 * row["step_seconds"], 100 * row["waiting_share"]
         lines.append(f"| {cores} | {milliseconds:.0f} ms | {share:.1f}% |")
     return "\n".join(lines)
-
-
-def _machine() -> str:
-    """The processor's name and the Python version."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    processor = names[0] if names else platform.processor() or platform.machine()
-    return f"{processor}, Python {platform.python_version()}"
 
 
 def main() -> None:

@@ -24,7 +24,6 @@ Example: python benchmarks/step_time.py --torch-python venv_torch/bin/python --j
 """
 
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -36,6 +35,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from machine import describe_machine
 from pydantic import BaseModel, ConfigDict, Field
 from step_sides import (
     OURS,
@@ -196,14 +196,14 @@ def _command() -> None:
             case = Case(training, precision, arguments.image_size, arguments.batch_size)
             results[case] = measure(case, arguments)
     print(
-        f"{_machine()}, {available_cores()} cores; "
+        f"{describe_machine()}, {available_cores()} cores; "
         + ", ".join(f"{name} {number}" for name, number in versions.items())
         + f"; {arguments.image_size}x{arguments.image_size}, batch {arguments.batch_size};"
         f" medians of {arguments.repeats} repeats of {arguments.steps} steps.\n"
     )
     print(table(results))
     if arguments.json_file is not None:
-        setting = {"machine": _machine(), "cores": available_cores(), "load": load}
+        setting = {"machine": describe_machine(), "cores": available_cores(), "load": load}
         setting |= {"versions": versions, "steps": arguments.steps}
         write_json(arguments.json_file, {**setting, "cases": _cases(results)})
 
@@ -231,15 +231,6 @@ def _check(arguments: Arguments) -> None:
     print("\n".join(lines))
     if not worst <= TOLERANCE:
         raise ColorizerError(f"PyTorch and Keras differ by {worst:.1e}, more than {TOLERANCE}")
-
-
-def _machine() -> str:
-    """The processor's name and the Python version."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    processor = names[0] if names else platform.processor() or platform.machine()
-    return f"{processor}, Python {platform.python_version()}"
 
 
 def main() -> None:

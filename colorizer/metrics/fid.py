@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from colorizer.training.precision import dtype_policy
 from pipelines.decoding import resize_bilinear
 from pipelines.errors import ColorizerError, UsageError
 
@@ -111,17 +112,13 @@ def _network(path: Path) -> keras.Model:
             f"{path}: no such file: FID needs Keras's InceptionV3 weights without top there, "
             "and downloads nothing"
         )
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
+    with dtype_policy("float32"):
         network = keras.applications.InceptionV3(
             include_top=False,
             weights=None,
             pooling="avg",
             input_shape=(IMAGE_SIZE, IMAGE_SIZE, 3),
         )
-    finally:
-        keras.config.set_dtype_policy(policy)
     try:
         network.load_weights(path)
     # h5py and Keras raise their own kinds for a file of another sort.

@@ -1,10 +1,9 @@
-import os
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from imagenet_weights import installed_weights
 from PIL import Image
 
 from colorizer.models.efficientnet_lite import STRIDES, build_efficientnet_lite, feature_layers
@@ -14,15 +13,6 @@ from colorizer.pretrained.image_features import ImageFeatures
 from colorizer.pretrained.legacy_pth import read_legacy_pth
 from colorizer.training.precision import dtype_policy
 from pipelines.errors import ColorizerError
-
-
-def installed_weights(variant: str) -> Path:
-    try:
-        return weights_path(variant)
-    except ColorizerError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

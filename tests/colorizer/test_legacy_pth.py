@@ -1,14 +1,12 @@
-import os
 import pickle
 import struct
 import time
 from collections import OrderedDict
-from pathlib import Path
 
 import numpy as np
 import pytest
+from imagenet_weights import installed_weights
 
-from colorizer.pretrained.efficientnet_lite_weights import weights_path
 from colorizer.pretrained.legacy_pth import MAGIC, parse_legacy_pth, read_legacy_pth
 from pipelines.errors import ColorizerError
 
@@ -120,15 +118,6 @@ class OracleUnpickler(pickle.Unpickler):
 
     def persistent_load(self, identity: tuple):
         return identity
-
-
-def installed_weights(variant: str) -> Path:
-    try:
-        return weights_path(variant)
-    except ColorizerError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("variant", ["lite0", "lite1", "lite2"])
