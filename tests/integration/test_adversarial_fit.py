@@ -14,6 +14,7 @@ from runs import assert_same_run, command, history, wait_for
 import colorizer
 from colorizer.config import FitConfig
 from colorizer.fit import fit
+from colorizer.training.adversarial_task import BELOW_GRAY, score
 from colorizer.training.checkpoint import load_progress
 from colorizer.training.run_folder import RunFolder
 from pipelines.errors import ColorizerError
@@ -85,6 +86,13 @@ def test_the_kept_epoch_has_the_best_score(dcgan):
     assert load_progress(RunFolder(dcgan).checkpoint).best == min(scores)
 
 
+@pytest.mark.parametrize(("psnr", "too_low"), [(21.0, False), (20.5, False), (19.9, True)])
+def test_psnr_guards_the_score(psnr, too_low):
+    scores = {"kid": 0.01, "kid_gray": 0.04, "colourfulness": 30.0, "colourfulness_truth": 40.0}
+    value = score({**scores, "psnr": psnr, "psnr_gray": 21.0}, psnr_margin=1.0)
+    assert value == pytest.approx(0.25 + 0.25 + (BELOW_GRAY if too_low else 0))
+
+
 def test_the_dcgan_is_used_like_any_other_network(dcgan):
     model = colorizer.load(dcgan)
     photo = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
@@ -124,6 +132,8 @@ def test_a_generator_may_start_from_a_supervised_run(begin, tmp_path):
     kernels = [i for i, weight in enumerate(second.weights) if weight.path.endswith("kernel")]
     for i in kernels:
         np.testing.assert_allclose(second.get_weights()[i], start[i], atol=1e-6)
+    shutil.rmtree(first)
+    assert fit(config.model_copy(update={"resume": True})) == config.run_dir
 
 
 def test_another_network_is_no_start(begin, dcgan, tmp_path):
