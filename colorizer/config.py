@@ -6,11 +6,18 @@ from typing import Any, Literal
 import tyro
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from colorizer.network_config import AdversarialConfig, CnnConfig, DcganConfig, UnetConfig
+from colorizer.network_config import (
+    AdversarialConfig,
+    CnnConfig,
+    DcganConfig,
+    LiteConfig,
+    TransferConfig,
+    UnetConfig,
+)
 from pipelines.errors import ColorizerError
 
 PresetName = Literal["smoke", "base"]
-ModelName = Literal["cnn", "unet", "dcgan"]
+ModelName = Literal["cnn", "unet", "dcgan", "lite"]
 TrainingName = Literal["supervised", "adversarial"]
 
 
@@ -30,7 +37,8 @@ class FitConfig(BaseModel):
     preset: PresetName = "base"
     """Where the defaults of the other flags come from."""
     model: ModelName = "cnn"
-    """The network: cnn and dcgan are the report's; unet learns faster."""
+    """The network: cnn and dcgan are the report's; unet learns faster; lite is a U-Net on an
+    encoder that has learned to see on ImageNet."""
     training: TrainingName | None = None
     """How it learns. Left out: dcgan adversarially, the others supervised."""
     init_from: Path | None = None
@@ -38,6 +46,8 @@ class FitConfig(BaseModel):
     cnn: CnnConfig = CnnConfig()
     unet: UnetConfig = UnetConfig()
     dcgan: DcganConfig = DcganConfig()
+    lite: LiteConfig = LiteConfig()
+    transfer: TransferConfig = TransferConfig()
     adversarial: AdversarialConfig = AdversarialConfig()
     norm_momentum: float = Field(0.99, gt=0, lt=1)
     """How slowly the moving statistics of batch normalization follow; lower for short runs."""
@@ -103,6 +113,8 @@ class FitConfig(BaseModel):
     def _parts_fit(self) -> "FitConfig":
         adversarial = self.adversarial
         if self.is_adversarial:
+            if self.predicts_classes:
+                raise ValueError("--lite.head classes: adversarial training needs a regression")
             unlabelled = adversarial.loss in ("hinge", "wasserstein")
             if adversarial.label_smoothing and unlabelled:
                 raise ValueError(f"--adversarial.loss {adversarial.loss} has no labels to smooth")
@@ -124,13 +136,18 @@ class FitConfig(BaseModel):
         return (self.training or default_training(self.model)) == "adversarial"
 
     @property
+    def predicts_classes(self) -> bool:
+        """Whether the network gives each class of colours a probability."""
+        return self.model == "lite" and self.lite.head == "classes"
+
+    @property
     def discriminator(self) -> str:
         """The discriminator of an adversarial training."""
         return self.adversarial.discriminator or ("dcgan" if self.model == "dcgan" else "patch")
 
     def network_arguments(self) -> dict[str, Any]:
         """The keyword arguments that the builder of the colorizing network takes."""
-        own = {"cnn": self.cnn, "unet": self.unet, "dcgan": self.dcgan}[self.model].model_dump()
+        own: dict[str, Any] = getattr(self, self.model).model_dump()
         if self.model == "dcgan":
             filters = own["filters"]
             own["processor_filters"] = filters and filters[::-1]
@@ -206,6 +223,13 @@ _OF_MODEL: dict[tuple[str, str, str], dict[str, Any]] = {
     },
     ("smoke", "dcgan", "adversarial"): {"adversarial": AdversarialConfig(check_steps=20)},
     ("base", "unet", "supervised"): {"epochs": 16, "min_crop": 0.7, "weight_decay": 0.02},
+    # In float32: bfloat16 makes depthwise convolutions slower on CPUs.
+    ("base", "lite", "supervised"): {
+        "precision": "float32",
+        "min_crop": 0.7,
+        "weight_decay": 0.02,
+        "transfer": TransferConfig(frozen_blocks=5),
+    },
     # A stage after the supervised training: --init-from.
     ("base", "unet", "adversarial"): {
         "epochs": 10,
@@ -223,11 +247,11 @@ _OF_MODEL: dict[tuple[str, str, str], dict[str, Any]] = {
         ),
     },
     ("base", "dcgan", "adversarial"): {
-        "epochs": 6,
+        "epochs": 5,
         "loss": "l1",
         "learning_rate": 2e-4,
         "ema": 0.995,
-        "adversarial": AdversarialConfig(alpha=0.5),
+        "adversarial": AdversarialConfig(alpha=0.1, psnr_margin=1.0),
     },
 }
 

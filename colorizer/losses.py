@@ -9,6 +9,7 @@ from typing import Any
 
 from keras import ops
 
+from colorizer.ab_classes import soft_classes
 from pipelines.color import AB_RANGE
 
 Tensor = Any
@@ -34,6 +35,25 @@ def huber(y_true: Tensor, y_pred: Tensor) -> Tensor:
     size = ops.abs(_error(y_true, y_pred))
     inside = ops.minimum(size, HUBER_DELTA)
     return ops.mean(inside * (size - 0.5 * inside) / HUBER_DELTA, axis=_PICTURE_AXES)
+
+
+def class_cross_entropy(y_true: Tensor, logits: Tensor) -> Tensor:
+    """Cross-entropy between the colours' soft classes and predicted ones (Zhang et al. 2016).
+
+    Args:
+        y_true: ab in [-1, 1], (N, H, W, 2); its means over squares are what is learned.
+        logits: of `colorizer.ab_classes`, (N, h, w, CLASSES), where h and w divide H and W.
+
+    Returns:
+        Mean over the places, in nats, shape (N,).
+    """
+    block = y_true.shape[1] // logits.shape[1]
+    small = ops.average_pool(ops.cast(y_true, "float32"), block, block)
+    classes, weights = soft_classes(small)
+    logits = ops.cast(logits, "float32")
+    wanted = ops.sum(weights * ops.take_along_axis(logits, classes, axis=-1), axis=-1)
+    certain = ops.sum(weights, axis=-1)
+    return ops.mean(certain * ops.logsumexp(logits, axis=-1) - wanted, axis=(1, 2))
 
 
 LOSSES: dict[str, Loss] = {"l1": l1, "mse": mse, "huber": huber}

@@ -39,6 +39,30 @@ class UnetConfig(_Section):
     """Put self-attention after the first decoder level."""
 
 
+class LiteConfig(_Section):
+    """The U-Net on EfficientNet-Lite0 (--model lite)."""
+
+    decoder_filters: tuple[Count, Count, Count, Count] = (192, 128, 80, 64)
+    """Filters of the decoder at strides 32, 16, 8 and 4."""
+    head: Literal["regression", "classes"] = "regression"
+    """regression predicts ab; classes predicts a distribution over colours, which can be read
+    faithfully or vividly."""
+    attention: bool = False
+    """Put self-attention into the decoder at stride 16."""
+
+
+class TransferConfig(_Section):
+    """What an encoder that has learned before keeps of it (--model lite)."""
+
+    imagenet: bool = True
+    """Start the encoder from its ImageNet weights."""
+    encoder_rate: float = Field(0.3, gt=0, le=1)
+    """Factor on the encoder's learning rate."""
+    frozen_blocks: int = Field(0, ge=0, le=16)
+    """Keep the stem and so many of the encoder's 16 blocks as they are, which is faster: 5 are
+    those above stride 16, 16 all."""
+
+
 class DcganConfig(_Section):
     """The report's DCGAN generator (--model dcgan)."""
 
@@ -93,6 +117,9 @@ class AdversarialConfig(_Section):
     """Peak learning rate of the discriminator; the generator's is --learning-rate."""
     beta_1: float = Field(0.5, ge=0, lt=1)
     """Adam's first momentum of both networks (Radford et al. 2016)."""
+    psnr_margin: float = Field(0.0, ge=0)
+    """An epoch whose PSNR on the validation photos lies by more than so many dB below gray's is
+    kept only where none is better."""
     on_collapse: Literal["warn", "stop", "rollback"] = "warn"
     """What to do when the measures of collapse cross their limits. rollback goes back to the last
     good checkpoint and halves the discriminator's rate, three times at most."""

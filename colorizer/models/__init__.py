@@ -6,10 +6,16 @@ import keras
 
 from colorizer.models.cnn import build_cnn
 from colorizer.models.dcgan import build_dcgan_discriminator, build_dcgan_generator
+from colorizer.models.lite_unet import build_lite_unet
 from colorizer.models.patchgan import build_patchgan_discriminator
 from colorizer.models.unet import build_unet
 
-_BUILDERS = {"cnn": build_cnn, "dcgan": build_dcgan_generator, "unet": build_unet}
+_BUILDERS = {
+    "cnn": build_cnn,
+    "dcgan": build_dcgan_generator,
+    "lite": build_lite_unet,
+    "unet": build_unet,
+}
 _DISCRIMINATORS = {"dcgan": build_dcgan_discriminator, "patch": build_patchgan_discriminator}
 
 

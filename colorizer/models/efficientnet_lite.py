@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras
 from keras import layers
@@ -73,10 +73,11 @@ class _Block(NamedTuple):
     def has_shortcut(self) -> bool:
         return self.strides == 1 and self.filters_in == self.filters
 
-    @property
-    def output(self) -> str:
+    def output(self, folded: bool) -> str:
         """Name of its last layer."""
-        return f"{self.name}_add" if self.has_shortcut else f"{self.name}_project_norm"
+        if self.has_shortcut:
+            return f"{self.name}_add"
+        return f"{self.name}_project_{'conv' if folded else 'norm'}"
 
 
 def build_efficientnet_lite(
@@ -84,6 +85,8 @@ def build_efficientnet_lite(
     image_size: int | None = None,
     *,
     include_top: bool = True,
+    channels: Literal[1, 3] = 3,
+    folded: bool = False,
     norm_momentum: float = 0.99,
     dtype: Any = None,
 ) -> keras.Model:
@@ -104,10 +107,17 @@ def build_efficientnet_lite(
     (112) and `block_15_project_norm` (320), for Lite1 and Lite2 those of blocks 0, 3, 6, 14
     and 20 (Lite2: 16, 24, 48, 120, 352 channels).
 
+    With `folded`, batch normalization is part of the convolutions: they have a bias, the layers
+    `..._norm` are left out, and what is said of the output of one holds for its convolution.
+    `colorizer.pretrained.folding` makes such weights, exactly.
+
     Args:
         variant: "lite0", "lite1" or "lite2".
         image_size: side S of the square input, at least 32; left out: the variant's own.
         include_top: whether pooling and the classifier of 1000 classes follow the head.
+        channels: 1 for gray pictures: the input is `lightness`, (N, S, S, 1) in [-1, 1], and the
+            stem has one channel.
+        folded: leave batch normalization out.
         norm_momentum: how slowly batch normalization's moving statistics follow.
         dtype: dtype or policy of all layers; left out: Keras's global policy.
 
@@ -122,9 +132,10 @@ def build_efficientnet_lite(
     size = _checked(variant).image_size if image_size is None else image_size
     if size < 32:
         raise ValueError(f"image_size must be at least 32, not {size}")
-    layer = _Layers(norm_momentum, dtype)
-    rgb = keras.Input((size, size, 3), dtype="float32", name="rgb")
-    x: Tensor = layer.convolution(rgb, "stem", STEM_FILTERS, kernel_size=3, strides=2)
+    layer = _Layers(norm_momentum, dtype, folded)
+    name = "lightness" if channels == 1 else "rgb"
+    picture = keras.Input((size, size, channels), dtype="float32", name=name)
+    x: Tensor = layer.convolution(picture, "stem", STEM_FILTERS, kernel_size=3, strides=2)
     for block in _blocks(variant):
         x = layer.block(x, block)
     x = layer.convolution(x, "head", HEAD_FILTERS)
@@ -132,10 +143,10 @@ def build_efficientnet_lite(
         x = layers.GlobalAveragePooling2D(name="pooled", dtype=dtype)(x)
         # In float32 whatever the policy: near ties must not be decided by rounding.
         x = layers.Dense(CLASSES, dtype="float32", name="logits")(x)
-    return keras.Model(rgb, x, name=f"efficientnet_{variant}")
+    return keras.Model(picture, x, name=f"efficientnet_{variant}")
 
 
-def feature_layers(variant: str) -> dict[int, str]:
+def feature_layers(variant: str, *, folded: bool = False) -> dict[int, str]:
     """Names, for each stride of `STRIDES`, the last layer before the head with that stride.
 
     Raises:
@@ -145,7 +156,7 @@ def feature_layers(variant: str) -> dict[int, str]:
     names, stride = {}, 2
     for block in _blocks(variant):
         stride *= block.strides
-        names[stride] = block.output
+        names[stride] = block.output(folded)
     return names
 
 
@@ -155,6 +166,7 @@ class _Layers:
 
     norm_momentum: float
     dtype: Any
+    folded: bool
 
     def block(self, x: Tensor, block: _Block) -> Tensor:
         shortcut = x
@@ -165,14 +177,14 @@ class _Layers:
             block.kernel_size,
             strides=block.strides,
             padding="same",
-            use_bias=False,
+            use_bias=self.folded,
             dtype=self.dtype,
             name=f"{block.name}_depthwise_conv",
         )(x)
         x = self._activated(x, f"{block.name}_depthwise")
         x = self.convolution(x, f"{block.name}_project", block.filters, activated=False)
         if block.has_shortcut:
-            x = layers.Add(name=block.output, dtype=self.dtype)([x, shortcut])
+            x = layers.Add(name=block.output(self.folded), dtype=self.dtype)([x, shortcut])
         return x
 
     def convolution(
@@ -190,7 +202,7 @@ class _Layers:
             kernel_size,
             strides=strides,
             padding="same",
-            use_bias=False,
+            use_bias=self.folded,
             dtype=self.dtype,
             name=f"{name}_conv",
         )(x)
@@ -201,6 +213,8 @@ class _Layers:
         return layers.ReLU(6.0, name=f"{name}_relu", dtype=self.dtype)(x)
 
     def _normalized(self, x: Tensor, name: str) -> Tensor:
+        if self.folded:
+            return x
         return layers.BatchNormalization(
             momentum=self.norm_momentum,
             epsilon=NORM_EPSILON,

@@ -12,7 +12,12 @@ from colorizer.evaluation.quick_scores import QuickScorer
 from colorizer.pretrained.image_features import ImageFeatures
 from colorizer.training.adversarial import AdversarialModel, Objective
 from colorizer.training.averaging import WeightAverage
-from colorizer.training.building import build_network, synchronize_norms, uses_xla
+from colorizer.training.building import (
+    build_network,
+    rate_factors,
+    synchronize_norms,
+    uses_xla,
+)
 from colorizer.training.collapse import CollapseGuard
 from colorizer.training.optimizer import build_optimizer, loss_scaled
 from colorizer.training.run_folder import RunFolder
@@ -20,7 +25,7 @@ from colorizer.training.task import Save
 from pipelines.batches import evaluation_batches
 from pipelines.preparation import PreparedPhotos
 
-# Added to the score of a network that falls below gray: it loses against all that do not.
+# Added to the score of a network that falls too far below gray: it loses against all others.
 BELOW_GRAY = 10.0
 
 
@@ -73,7 +78,7 @@ class AdversarialTask:
         """Gives the losses and the measures of collapse, the figures of realism, and the score."""
         logs = self.model.evaluate(self._val_batches, verbose=0, return_dict=True)
         scores = self._scorer(lambda lightness: self._predict(lightness).numpy())
-        figures = {**logs, **scores, "score": score(scores)}
+        figures = {**logs, **scores, "score": score(scores, self.config.adversarial.psnr_margin)}
         return {f"val_{name}": float(value) for name, value in figures.items()}
 
     def end_epoch(self, row: dict[str, float], guard: dict[str, Any]) -> None:
@@ -104,7 +109,11 @@ class AdversarialTask:
             beta_1=chosen.beta_1,
             accumulation=config.accumulation,
         )
-        generator = shared(learning_rate=config.learning_rate, total_steps=updates)
+        generator = shared(
+            learning_rate=config.learning_rate,
+            total_steps=updates,
+            factors=rate_factors(config, self.network),
+        )
         discriminator = shared(
             learning_rate=chosen.discriminator_learning_rate,
             total_steps=updates * chosen.discriminator_steps,
@@ -131,17 +140,18 @@ class AdversarialTask:
         )
 
 
-def score(scores: dict[str, float]) -> float:
+def score(scores: dict[str, float], psnr_margin: float = 0.0) -> float:
     """Gives the score by which the epochs of an adversarial training are ranked; lower is better.
 
     Adversarial losses do not rank epochs: they are measured against an opponent that changes. The
     score is KID over gray's KID, plus the distance of mean colourfulness from the truth's as a
-    share of it; a network whose PSNR is below gray's is worse than any whose is not.
+    share of it; a network whose PSNR is too far below gray's is worse than any whose is not.
 
     Args:
         scores: those of `QuickScorer`.
+        psnr_margin: how far below gray's PSNR is not too far, in dB.
     """
     kid = scores["kid"] / scores["kid_gray"]
     distance = abs(scores["colourfulness"] / scores["colourfulness_truth"] - 1.0)
-    below = scores["psnr"] < scores["psnr_gray"]
+    below = scores["psnr"] < scores["psnr_gray"] - psnr_margin
     return kid + distance + (BELOW_GRAY if below else 0.0)

@@ -8,18 +8,28 @@ import tensorflow as tf
 from colorizer import models
 from colorizer.command import note
 from colorizer.config import FitConfig
+from colorizer.models.lite_unet import freeze_encoder, is_of_encoder
+from colorizer.pretrained.folding import load_folded_imagenet_weights
 from pipelines.errors import ColorizerError
+
+# The ImageNet weights that --model lite starts from. Another variant judges, see ImageFeatures.
+ENCODER_VARIANT = "lite0"
 
 
 def build_network(config: FitConfig) -> keras.Model:
     """Builds the colorizing network, with the weights of `--init-from` if it is given.
 
     Raises:
-        ColorizerError: there is no such run, or its network is another one.
+        ColorizerError: there is no such run, or its network is another one; or the ImageNet
+            weights are not installed.
     """
     network = models.build(config.model, **config.network_arguments())
     synchronize_norms(network)
+    if config.model == "lite" and config.transfer.frozen_blocks:
+        freeze_encoder(network, config.transfer.frozen_blocks)
     if config.init_from is None:
+        if config.model == "lite" and config.transfer.imagenet:
+            load_folded_imagenet_weights(network, ENCODER_VARIANT)
         return network
     path = config.init_from / "model.keras"
     if not path.is_file():
@@ -31,6 +41,20 @@ def build_network(config: FitConfig) -> keras.Model:
         )
     network.set_weights(stored.get_weights())
     return network
+
+
+def rate_factors(config: FitConfig, network: keras.Model) -> list[float] | None:
+    """Gives the factor on the learning rate of each trainable variable, None where all are 1."""
+    rate = config.transfer.encoder_rate
+    if config.model != "lite" or rate == 1.0:
+        return None
+    slow = {
+        variable.path
+        for layer in network.layers
+        if is_of_encoder(layer)
+        for variable in layer.trainable_variables
+    }
+    return [rate if v.path in slow else 1.0 for v in network.trainable_variables]
 
 
 def synchronize_norms(network: keras.Model) -> None:

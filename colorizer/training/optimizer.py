@@ -1,5 +1,6 @@
 """The optimizers of training, and their learning rates."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -18,6 +19,7 @@ def build_optimizer(
     beta_1: float = 0.9,
     accumulation: int = 1,
     pace: keras.Variable | None = None,
+    factors: Sequence[float] | None = None,
 ) -> keras.optimizers.Optimizer:
     """Builds AdamW (Loshchilov and Hutter 2019) with a warm-up and a cosine or constant rate.
 
@@ -30,6 +32,7 @@ def build_optimizer(
         beta_1: momentum of the first moment.
         accumulation: calls whose gradients are averaged into one update.
         pace: a factor on the rate that may change while it trains.
+        factors: see `LayerwiseAdamW`.
 
     Raises:
         ValueError: `schedule` is neither "cosine" nor "constant".
@@ -46,14 +49,40 @@ def build_optimizer(
             decay_steps=max(1, total_steps - warmup),
             alpha=0.0 if schedule == "cosine" else 1.0,
         )
-    optimizer = keras.optimizers.AdamW(
+    optimizer = LayerwiseAdamW(
         rate if pace is None else PacedRate(rate, pace),
+        factors=factors,
         weight_decay=weight_decay,
         beta_1=beta_1,
         gradient_accumulation_steps=accumulation if accumulation > 1 else None,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+class LayerwiseAdamW(keras.optimizers.AdamW):
+    """AdamW whose rate differs from variable to variable (Howard and Ruder 2018, ULMFiT).
+
+    Args:
+        *args: those of `keras.optimizers.AdamW`.
+        factors: for each variable, in the order in which it is built for them, a factor on its
+            learning rate; 0 leaves it as it is but for weight decay. Left out: 1 for all.
+        **kwargs: those of `keras.optimizers.AdamW`.
+    """
+
+    def __init__(self, *args: Any, factors: Sequence[float] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.factors = None if factors is None else list(factors)
+
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
+        """Updates one variable."""
+        if self.factors is not None:
+            learning_rate = learning_rate * self.factors[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self) -> dict[str, Any]:
+        """Gives the arguments that rebuild the optimizer."""
+        return {**super().get_config(), "factors": self.factors}
 
 
 class PacedRate(keras.optimizers.schedules.LearningRateSchedule):

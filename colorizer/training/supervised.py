@@ -1,4 +1,4 @@
-"""Supervised training: the network learns to predict the true ab."""
+"""Supervised training: the network learns to predict the true ab, or how likely each colour is."""
 
 from typing import Any
 
@@ -6,8 +6,9 @@ import keras
 
 from colorizer import losses
 from colorizer.config import FitConfig
+from colorizer.models.lite_unet import LOGITS
 from colorizer.training.averaging import WeightAverage
-from colorizer.training.building import build_network, uses_xla
+from colorizer.training.building import build_network, rate_factors, uses_xla
 from colorizer.training.optimizer import build_optimizer, loss_scaled
 from colorizer.training.task import Save
 from pipelines.batches import evaluation_batches
@@ -16,6 +17,9 @@ from pipelines.preparation import PreparedPhotos
 
 class SupervisedTask:
     """A network and a loss between predicted and true ab.
+
+    A network that predicts classes of colours learns by their cross-entropy; `model` is then its
+    part up to the logits.
 
     Args:
         config: what to train and how.
@@ -27,6 +31,11 @@ class SupervisedTask:
 
     def __init__(self, config: FitConfig, steps: int, val: PreparedPhotos) -> None:
         self.network = self.model = build_network(config)
+        loss = losses.by_name(config.loss)
+        if config.predicts_classes:
+            logits = self.network.get_layer(LOGITS).output
+            self.model = keras.Model(self.network.input, logits, name="class_predictor")
+            loss = losses.class_cross_entropy
         optimizer = build_optimizer(
             learning_rate=config.learning_rate,
             schedule=config.schedule,
@@ -34,10 +43,11 @@ class SupervisedTask:
             total_steps=config.epochs * steps // config.accumulation,
             weight_decay=config.weight_decay,
             accumulation=config.accumulation,
+            factors=rate_factors(config, self.network),
         )
         self.model.compile(
             optimizer=loss_scaled(optimizer, config.precision),
-            loss=losses.by_name(config.loss),
+            loss=loss,
             jit_compile=uses_xla(config.xla),
         )
         self.model.optimizer.build(self.model.trainable_variables)

@@ -17,7 +17,7 @@ def run_dir(tmp_path):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("model", ["cnn", "unet", "dcgan"])
+@pytest.mark.parametrize("model", ["cnn", "unet", "dcgan", "lite"])
 @pytest.mark.parametrize("training", [None, "supervised", "adversarial"])
 def test_presets_hold_valid_values(name, model, training):
     values = preset_defaults(name, model, training).model_dump(exclude={"data", "run_dir"})
@@ -50,6 +50,7 @@ def test_flags_override_the_preset():
         ["--batch-size", "15", "--devices", "2"],
         ["--training", "adversarial", "--adversarial.loss", "wasserstein"],
         ["--model", "dcgan", "--adversarial.r1", "1"],
+        ["--model", "lite", "--training", "adversarial", "--lite.head", "classes"],
         ["--val-data", "photos"],
         ["--val-data", "photos/val"],
         ["--seed", "4294967296"],

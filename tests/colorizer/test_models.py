@@ -1,13 +1,17 @@
 import keras
 import numpy as np
 import pytest
+from imagenet_weights import installed_weights
 
 from colorizer import losses, models
 from colorizer.models.cnn import build_cnn
+from colorizer.pretrained.folding import load_folded_imagenet_weights
 from colorizer.training.precision import dtype_policy
 
 UNET = {"filters": (4, 6, 8), "blocks": (0, 1, 1), "decoder_filters": (6, 4)}
 ATTENTIVE = UNET | {"attention": True, "decoder_filters": (8, 4)}
+LITE = {"decoder_filters": (8, 8, 8, 8)}
+CLASSES = LITE | {"head": "classes", "attention": True}
 TINY = {
     "encoder_filters": (4, 6, 8, 8, 8),
     "decoder_filters": (8, 4),
@@ -65,7 +69,7 @@ def test_cnn_refuses_wrong_arguments(argument, value, message):
 
 
 def test_unknown_model_is_refused():
-    with pytest.raises(ValueError, match="'rnn'; there are cnn, dcgan, unet"):
+    with pytest.raises(ValueError, match="'rnn'; there are cnn, dcgan, lite, unet"):
         models.build("rnn")
 
 
@@ -75,7 +79,8 @@ def test_unknown_discriminator_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"), [("cnn", TINY), ("unet", UNET), ("unet", ATTENTIVE)]
+    ("name", "arguments"),
+    [("cnn", TINY), ("unet", UNET), ("unet", ATTENTIVE), ("lite", LITE), ("lite", CLASSES)],
 )
 def test_saves_and_loads_equal(tmp_path, lightness, name, arguments):
     model = models.build(name, image_size=64, **arguments)
@@ -87,10 +92,14 @@ def test_saves_and_loads_equal(tmp_path, lightness, name, arguments):
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize(("name", "arguments"), [("cnn", TINY), ("unet", UNET)])
+@pytest.mark.parametrize(("name", "arguments"), [("cnn", TINY), ("unet", UNET), ("lite", LITE)])
 def test_training_changes_every_weight_in_each_precision(policy, lightness, name, arguments):
     with dtype_policy(policy):
         model = models.build(name, image_size=64, **arguments)
+        if name == "lite":
+            # Without normalization random weights let the gradient vanish in half precision.
+            installed_weights("lite0")
+            load_folded_imagenet_weights(model, "lite0")
         model.compile("adam", loss=losses.huber, jit_compile=False)
     assert keras.config.dtype_policy().name == "float32"
     before = [weight.copy() for weight in model.get_weights()]
@@ -153,3 +162,27 @@ def test_other_networks_are_no_colorizers(seen, filters, kernel):
 
 def test_network_size():
     assert models.network_size(build_cnn(50, **TINY)) == 50
+
+
+@pytest.mark.parametrize("arguments", [LITE, CLASSES], ids=["regression", "classes"])
+def test_lite_unet_predicts_ab_at_a_quarter_of_the_side(arguments):
+    model = models.build("lite", image_size=64, **arguments)
+    assert model.input.name == "lightness" and model.output_names == ["ab"]
+    assert model.get_layer("ab_small").output.shape == (None, 16, 16, 2)
+    assert model.output.shape == (None, 64, 64, 2) and model.output.dtype == "float32"
+    strides = [model.get_layer(f"decoder_{stride}").output.shape[1] for stride in (32, 16, 8, 4)]
+    assert strides == [2, 4, 8, 16]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"image_size": 48}, "a multiple of 32, not 48"),
+        ({"decoder_filters": (8, 8)}, "4 entries, not 2"),
+        ({"head": "mixture"}, "regression or classes, not 'mixture'"),
+        ({"variant": "lite9"}, "not 'lite9'"),
+    ],
+)
+def test_lite_unet_refuses_wrong_arguments(changed, message):
+    with pytest.raises(ValueError, match=message):
+        models.build("lite", **({"image_size": 64} | LITE | changed))

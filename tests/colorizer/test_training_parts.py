@@ -55,6 +55,22 @@ def test_biases_and_norms_do_not_decay():
     assert len(decayed) == 1 and decayed[0].endswith("kernel")
 
 
+def test_each_variable_may_have_a_rate_of_its_own():
+    frozen, slow, free = (keras.Variable(np.ones(3, np.float32)) for _ in range(3))
+    optimizer = build_optimizer(
+        **(BASE | {"warmup_steps": 0, "weight_decay": 0.0}),
+        schedule="constant",
+        factors=[0.0, 0.1, 1.0],
+    )
+    variables = [frozen, slow, free]
+    optimizer.build(variables)
+    optimizer.apply([keras.ops.ones(3)] * 3, variables)
+    moved = [float(1 - np.asarray(variable)[0]) for variable in variables]
+    assert moved == pytest.approx([0, 1e-4, 1e-3], rel=1e-3)
+    again = type(optimizer).from_config(optimizer.get_config())
+    assert again.factors == [0.0, 0.1, 1.0]
+
+
 def test_average_follows_and_is_swapped_in_and_out():
     weight = keras.Variable(np.zeros(3, np.float32))
     average = WeightAverage([weight], momentum=0.9)
