@@ -36,9 +36,9 @@ class Arguments(BaseModel):
     output: Annotated[Path, arg(metavar="DIR")]
     """Folder for the coloured photos; made if missing. Inputs are never overwritten."""
     model: Annotated[Path | None, arg(metavar="RUN_OR_EXPORT")] = None
-    """A run folder or an export. Must be given: no weights ship with the package yet."""
+    """A run folder or an export. Left out: the weights that ship with the package."""
     style: Literal["faithful", "vivid"] | None = None
-    """For models that know both styles."""
+    """faithful (the likeliest mean colour) or vivid, for models that know both."""
     saturation: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """Factor on the colours: 0 is gray, 1 is what the model says."""
     format: Literal["png", "jpg"] = "png"
@@ -91,8 +91,7 @@ def colorize_files(arguments: Arguments) -> int:
     import_tensorflow()
     from colorizer.inference import load
 
-    colorizer = load(arguments.model)
-    colorizer.check_style(arguments.style)
+    colorizer = load(arguments.model).styled(arguments.style)
     failed = _colorize_all(colorizer, waiting, errors, arguments)
     print(
         f"{len(waiting) - failed} done, {len(jobs) - len(waiting)} skipped, "

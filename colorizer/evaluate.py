@@ -38,7 +38,7 @@ class EvaluateArguments(BaseModel):
     data: Path
     """Folder of .jpg and .jpeg photos, searched with its sub-folders."""
     model: Path | None = None
-    """Run folder or exported model. Must be given: no weights ship with the package yet."""
+    """Run folder or exported model. Left out: the weights that ship with the package."""
     against: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN_OR_EXPORT [...]")] = ()
     """Other models to measure on the same photos; the first is compared with each, paired."""
     style: Literal["faithful", "vivid"] | None = None
@@ -75,8 +75,7 @@ def _command() -> None:
     from colorizer import load
     from pipelines.preparation import prepare_photos
 
-    colorizer = load(arguments.model)
-    colorizer.check_style(arguments.style)
+    colorizer = load(arguments.model).styled(arguments.style)
     against = _against(colorizer, arguments)
     judges = _judges(arguments)
     prepared = prepare_photos(
@@ -129,7 +128,8 @@ def _against(colorizer: "Colorizer", arguments: EvaluateArguments) -> dict[str, 
     others = {}
     for path in arguments.against:
         other = load(path)
-        other.check_style(arguments.style)
+        # A model with one style only is compared as it is.
+        other = other.styled(arguments.style if other.styles else None)
         seen, expected = (
             f"{one.image_size}x{one.image_size} ({_resize(one)})" for one in (other, colorizer)
         )
@@ -211,9 +211,11 @@ def _hand_out(
     from colorizer.evaluation.contact_sheet import write_contact_sheet
     from colorizer.evaluation.results import Setting, results_json, results_markdown
     from colorizer.files import write_json, write_text
+    from colorizer.styles import DEFAULT_STYLE
 
+    title = str(colorizer.path or "the shipped weights")
     setting = Setting(
-        model=colorizer.path or "the shipped weights",
+        model=f"{title} ({arguments.style or DEFAULT_STYLE})" if colorizer.styles else title,
         data=arguments.data,
         image_size=prepared.image_size,
         resize=prepared.resize,

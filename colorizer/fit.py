@@ -38,6 +38,8 @@ photos.json (what was left out, and why), checkpoints, samples, learning_curve.p
 
 # So much of the free disk Lab records may fill.
 CACHE_SHARE_OF_FREE_DISK = 0.5
+# Of so many photos the shares of the colours' classes are taken.
+SHARES_FROM = 1000
 
 
 def main() -> None:
@@ -112,13 +114,30 @@ def _training(
 
 
 def _statistics(config: FitConfig, train: "PreparedPhotos") -> dict[str, Any]:
+    own = {"class_shares": _class_shares(train)} if config.predicts_classes else {}
     return {
+        **own,
         "mean_ab": train.mean_ab,
         "image_size": config.image_size,
         "resize": config.resize,
         "train_images": len(train),
         "model": config.model,
     }
+
+
+def _class_shares(train: "PreparedPhotos") -> list[float]:
+    """How common each class of colours is, over some of the photos."""
+    import numpy as np
+
+    from colorizer.ab_classes import class_shares
+    from pipelines.batches import evaluation_batches
+
+    some = train.evenly_spaced(SHARES_FROM)
+    batches = evaluation_batches(some, 16).as_numpy_iterator()
+    # Every fourth place each way: neighbours have nearly the same colour.
+    sums = [len(ab) * class_shares(ab[:, ::4, ::4]) for _, ab in batches]
+    shares: list[float] = (np.sum(sums, axis=0) / len(some)).tolist()
+    return shares
 
 
 def _command() -> None:

@@ -16,14 +16,14 @@ from PIL import Image
 from colorizer.colorizing.painting import lay_on
 from colorizer.images.conversion import to_srgb, upright
 from colorizer.models import network_size
+from colorizer.shipped import load_shipped
+from colorizer.styles import DEFAULT_STYLE, in_styles, one_style_only
 from pipelines import color
 from pipelines.decoding import resize_bilinear
-from pipelines.errors import ColorizerError, UsageError
+from pipelines.errors import ColorizerError
 
 Predict = Callable[[np.ndarray], np.ndarray]
 Picture = TypeVar("Picture", np.ndarray, Image.Image)
-
-STYLES = ("faithful", "vivid")
 
 
 class Colorizer:
@@ -35,6 +35,7 @@ class Colorizer:
         image_size: S, in pixels.
         statistics: what a run records about itself; "mean_ab" is needed.
         path: where it was loaded from.
+        styles: for a network that knows several, `predict` in each of them.
 
     Raises:
         ColorizerError: `statistics` holds no sane "mean_ab".
@@ -46,24 +47,33 @@ class Colorizer:
         image_size: int,
         statistics: Mapping[str, Any],
         path: Path | None = None,
+        styles: Mapping[str, Predict] | None = None,
     ) -> None:
         self.image_size = image_size
         self.statistics = dict(statistics)
         self.path = path
         self.mean_ab = _mean_ab(statistics, path)
         self._predict = predict
+        self._styles = dict(styles or {})
 
-    def check_style(self, style: str | None) -> None:
-        """Checks that the model can be asked for `style`; None is the style it has.
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The styles that it can be asked for; empty where it has one only."""
+        return tuple(self._styles)
+
+    def styled(self, style: str | None) -> "Colorizer":
+        """Gives the same colorizer with `style` for its own; None: as it is.
 
         Raises:
             UsageError: the model does not know both styles.
         """
-        if style is not None:
-            raise UsageError(
-                f"--style {style}: {self.path or 'this model'} has one style only and not both "
-                f"{' and '.join(STYLES)}: leave --style out"
-            )
+        if style is None:
+            return self
+        if style not in self._styles:
+            raise one_style_only(style, str(self.path or "this model"))
+        return Colorizer(
+            self._styles[style], self.image_size, self.statistics, self.path, self._styles
+        )
 
     def predict_ab(self, lightness: np.ndarray) -> np.ndarray:
         """Predicts colour for lightness of any size.
@@ -160,14 +170,14 @@ class Colorizer:
             ColorizerError: memory runs out, the network gives no finite numbers, or the image's
                 samples have 32 bits.
         """
-        self.check_style(style)
+        painter = self.styled(style)
         if isinstance(image, Image.Image):
             notes: list[str] = []
             photo = np.asarray(upright(to_srgb(image, notes), image, notes))
             for note in notes:
                 warnings.warn(f"the image: {note}", UserWarning, stacklevel=2)
-            return Image.fromarray(self._colorize_array(photo, saturation))
-        return self._colorize_array(_as_rgb(image), saturation)
+            return Image.fromarray(painter._colorize_array(photo, saturation))
+        return painter._colorize_array(_as_rgb(image), saturation)
 
     def _colorize_array(self, photo: np.ndarray, saturation: float) -> np.ndarray:
         ab = self.predict_photos([photo])
@@ -191,16 +201,14 @@ def load(path: str | Path | None = None) -> Colorizer:
 
     Args:
         path: a run folder (holds model.keras), a version folder of an export (saved_model.pb),
-            or an export's base BASE/NAME, of which the highest version is taken.
+            or an export's base BASE/NAME, of which the highest version is taken. Left out: the
+            weights that ship with the package.
 
     Raises:
-        ColorizerError: there is no model at `path`, or it cannot be loaded; or no `path` is
-            given, as no weights ship with the package yet.
+        ColorizerError: there is no model at `path`, or it cannot be loaded.
     """
     if path is None:
-        raise ColorizerError(
-            "no weights ship with the package yet: name a model with --model RUN_OR_EXPORT"
-        )
+        return _of_network(*load_shipped(), None)
     folder = Path(path)
     if not folder.is_dir():
         raise ColorizerError(f"{folder}: no such folder; a model is a run or an export")
@@ -220,16 +228,30 @@ def _load_run(folder: Path) -> Colorizer:
     model_path = folder / "model.keras"
     with _loading(model_path):
         model = keras.models.load_model(model_path, compile=False, safe_mode=True)
+    return _of_network(model, statistics, folder)
+
+
+def _of_network(
+    model: keras.Model, statistics: Mapping[str, Any], folder: Path | None
+) -> Colorizer:
     try:
         size = network_size(model)
     except ValueError as error:
-        raise ColorizerError(f"{model_path}: {error}") from error
+        raise ColorizerError(f"{folder}: {error}") from error
+    styles = {
+        name: _compiled(styled, size) for name, styled in in_styles(model, statistics).items()
+    }
+    predict = styles.get(DEFAULT_STYLE) or _compiled(model, size)
+    return Colorizer(predict, size, statistics, folder, styles)
+
+
+def _compiled(model: keras.Model, size: int) -> Predict:
     network = tf.function(
         lambda lightness: model(lightness, training=False),
         input_signature=[tf.TensorSpec([None, size, size, 1], tf.float32)],
         autograph=False,
     )
-    return Colorizer(lambda lightness: network(lightness).numpy(), size, statistics, folder)
+    return lambda lightness: network(lightness).numpy()
 
 
 def _load_export(folder: Path) -> Colorizer:

@@ -1,10 +1,9 @@
 """python -m models_export.export: a training run out as a SavedModel, checked by reloading."""
 
 import json
-import shutil
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from zipfile import BadZipFile
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,18 +25,25 @@ class ExportConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    run: Path
-    """Folder of a training run, as colorizer.fit writes it."""
     output: Path
     """Base folder: the SavedModel is written to OUTPUT/NAME/VERSION."""
+    run: Path | None = None
+    """Folder of a training run, as colorizer.fit writes it. Left out: the weights that ship with
+    the package."""
     name: str = "colorizer"
     """The model's name."""
+    style: Literal["faithful", "vivid"] | None = None
+    """The style that the SavedModel answers in, for models that know both. Left out: faithful."""
     version: int | None = Field(None, ge=1)
     """The version's number. Left out: one more than the highest there. Never overwrites."""
 
 
 def export_run(
-    run: Path, output: Path, name: str = "colorizer", version: int | None = None
+    run: Path | None,
+    output: Path,
+    name: str = "colorizer",
+    version: int | None = None,
+    style: str | None = None,
 ) -> Path:
     """Exports a training run's model as the SavedModel `output`/`name`/`version`.
 
@@ -47,33 +53,46 @@ def export_run(
     Progress and those differences are printed on stderr.
 
     Args:
-        run: a run folder with model.keras and statistics.json.
+        run: a run folder with model.keras and statistics.json; None takes the weights that ship
+            with the package.
         output: the base folder; made where it is missing.
         name: the model's name.
         version: 1 or more; None takes one more than the highest there.
+        style: "faithful" or "vivid", for a model that knows both; None takes faithful.
 
     Returns:
         The new version's folder.
 
     Raises:
-        UsageError: `name` or `version` is not usable.
+        UsageError: `name` or `version` is not usable, or the model does not know both styles.
         ColorizerError: the run is not complete or not a colorizer, the version exists already,
             or the SavedModel differs from the Keras model by more than verification allows.
     """
     check_place(output, name, version)
+    from colorizer.shipped import load_shipped
+    from colorizer.styles import in_style
+
+    model, statistics = load_shipped() if run is None else _of_run(run)
+    title = str(run or "the shipped weights")
+    model = in_style(model, statistics, style, title)
+    return publish(output, name, version, partial(_fill, model, statistics, name, title))
+
+
+def _of_run(run: Path) -> tuple["keras.Model", dict[str, Any]]:
     for required in ("model.keras", "statistics.json"):
         if not (run / required).is_file():
             raise ColorizerError(f"{run}: not a finished training run: it has no {required}")
     model = _load_model(run / "model.keras")
-    _check_statistics(run / "statistics.json", model.input_shape[1])
-    return publish(output, name, version, partial(_fill, model, run, name))
+    return model, _checked_statistics(run / "statistics.json", model.input_shape[1])
 
 
-def _fill(model: "keras.Model", run: Path, name: str, folder: Path) -> None:
+def _fill(
+    model: "keras.Model", statistics: dict[str, Any], name: str, title: str, folder: Path
+) -> None:
     from models_export.signatures import write_saved_model
     from models_export.verification import TOLERANCES, UNITS, verify
 
-    note(f"exporting {run}")
+    note(f"exporting {title}")
     write_saved_model(model, folder)
     note("verifying: reloading it and comparing it with the Keras model")
     differences = verify(folder, model)
@@ -84,7 +103,7 @@ def _fill(model: "keras.Model", run: Path, name: str, folder: Path) -> None:
         )
     extra = folder / EXTRA
     extra.mkdir()
-    shutil.copyfile(run / "statistics.json", extra / "statistics.json")
+    write_json(extra / "statistics.json", statistics)
     write_json(extra / "export.json", _description(name, differences))
 
 
@@ -128,10 +147,10 @@ def _load_model(path: Path) -> "keras.Model":
     return model
 
 
-def _check_statistics(path: Path, image_size: int) -> None:
-    """Raises if these cannot be the model's statistics: whoever loads the export trusts them."""
+def _checked_statistics(path: Path, image_size: int) -> dict[str, Any]:
+    """Reads a model's statistics, which whoever loads the export trusts."""
     try:
-        statistics = json.loads(path.read_text(encoding="utf-8"))
+        statistics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         mean_a, mean_b = (float(value) for value in statistics["mean_ab"])
         stated_size = statistics["image_size"]
     except (ValueError, TypeError, KeyError) as error:
@@ -143,17 +162,18 @@ def _check_statistics(path: Path, image_size: int) -> None:
         raise ColorizerError(
             f"{path}: image_size is {stated_size}, but the model sees {image_size}"
         )
+    return statistics
 
 
 def _command() -> None:
     config = parse(
         ExportConfig,
         prog="python -m models_export.export",
-        description="Write a training run's model as a SavedModel OUTPUT/NAME/VERSION, verify it "
+        description="Write a model as a SavedModel OUTPUT/NAME/VERSION, verify it "
         "by reloading, and print its folder.",
     )
     import_tensorflow()
-    print(export_run(config.run, config.output, config.name, config.version))
+    print(export_run(config.run, config.output, config.name, config.version, config.style))
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ def test_wheel_holds_every_module_and_command(tmp_path):
         capture_output=True,
     )
     (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size < 15_000_000
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
@@ -30,7 +31,7 @@ def test_wheel_holds_every_module_and_command(tmp_path):
     source = {
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES
-        for pattern in ("*.py", "py.typed")
+        for pattern in ("*.py", "py.typed", "manifest.json", "weights.npz", "MODEL_CARD.md")
         for path in (ROOT / package).rglob(pattern)
     }
     assert {name for name in names if ".dist-info/" not in name} == source

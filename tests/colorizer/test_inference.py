@@ -13,8 +13,10 @@ from PIL import ExifTags, Image
 from skimage.color import lab2rgb, rgb2lab
 
 import colorizer
+from colorizer.ab_classes import CLASSES
 from colorizer.colorizing.painting import lay_on
 from colorizer.inference import Colorizer, load
+from colorizer.models.lite_unet import LOGITS, build_lite_unet
 from models_export.signatures import write_saved_model
 from pipelines.decoding import resize_square
 from pipelines.errors import ColorizerError, UsageError
@@ -201,7 +203,6 @@ def test_load_from_the_package(tiny_run: Path) -> None:
 
 def test_no_model_is_a_clear_error(tmp_path: Path) -> None:
     for path, words in [
-        (None, "no weights ship .* --model"),
         (tmp_path / "none", "no such folder"),
         (tmp_path, "holds no model"),
     ]:
@@ -258,11 +259,31 @@ def test_damaged_exports_are_clear_errors(tiny_export: Path, tmp_path: Path) -> 
 
 
 def test_styles_are_for_models_that_know_both(tiny: Colorizer) -> None:
-    tiny.check_style(None)
+    assert tiny.styled(None) is tiny and tiny.styles == ()
     with pytest.raises(UsageError, match="--style vivid"):
-        tiny.check_style("vivid")
+        tiny.styled("vivid")
     with pytest.raises(UsageError, match="--style faithful"):
         tiny.colorize(_noise(4, 4, 3), style="faithful")
+
+
+def test_a_network_of_classes_knows_both_styles(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    network = build_lite_unet(32, decoder_filters=(8, 8, 8, 8), head="classes")
+    # To a fresh network all classes are equally likely: make it lean to one.
+    network.get_layer(LOGITS).bias.assign(5.0 * (np.arange(CLASSES) == 7))
+    network.save(tmp_path / "model.keras")
+    shares = np.full(CLASSES, 1 / CLASSES).tolist()
+    statistics = {**STATISTICS, "class_shares": shares}
+    (tmp_path / "statistics.json").write_text(json.dumps(statistics))
+    loaded = load(tmp_path)
+    assert loaded.styles == ("faithful", "vivid")
+    lightness = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 1)).astype(np.float32)
+    faithful, vivid = (loaded.styled(name).predict_ab(lightness) for name in loaded.styles)
+    np.testing.assert_array_equal(loaded.predict_ab(lightness), faithful)
+    np.testing.assert_allclose(faithful, network.predict_on_batch(lightness), atol=1e-6)
+    assert np.abs(vivid).mean() > 1.2 * np.abs(faithful).mean()
+    picture = _noise(40, 30, 3)
+    assert (loaded.colorize(picture, style="vivid") != loaded.colorize(picture)).any()
 
 
 @pytest.mark.parametrize(

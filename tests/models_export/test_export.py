@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
+import colorizer
 from models_export import verification
 from models_export.export import export_run
 from models_export.verification import PYTHON_OPS, TOLERANCES, graph_ops
@@ -68,8 +70,15 @@ def test_version_folder_is_whole(exported: Path, tiny_run: Path) -> None:
     assert [child.name for child in exported.parent.iterdir()] == ["1"]
     for name in ("saved_model.pb", "variables/variables.index", "assets.extra/export.json"):
         assert (exported / name).is_file()
-    statistics = (exported / "assets.extra" / "statistics.json").read_bytes()
-    assert statistics == (tiny_run / "statistics.json").read_bytes()
+    own, of_run = exported / "assets.extra" / "statistics.json", tiny_run / "statistics.json"
+    assert json.loads(own.read_text()) == json.loads(of_run.read_text())
+
+
+def test_without_a_run_the_shipped_network_is_exported(tmp_path: Path) -> None:
+    export = colorizer.load(export_run(None, tmp_path, style="vivid"))
+    lightness = np.random.default_rng(0).uniform(-1, 1, (1, 256, 256, 1)).astype(np.float32)
+    expected = colorizer.load().styled("vivid").predict_ab(lightness)
+    np.testing.assert_allclose(export.predict_ab(lightness), expected, atol=1e-4)
 
 
 def test_description_states_each_difference(exported: Path) -> None:

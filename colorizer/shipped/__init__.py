@@ -1,0 +1,80 @@
+"""The colorizer that ships with the package: its weights, and what is known of them.
+
+    weights.npz    the network's weights in float16, in the network's order, without pickle
+    manifest.json  the SHA-256 of weights.npz, how to build the network, what its run knew of its
+                   photos, how it was trained, and what it scored
+
+`scripts/pack_weights.py` makes both from a run.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from colorizer import models
+from pipelines.errors import ColorizerError
+
+FOLDER = Path(__file__).resolve().parent
+WEIGHTS = "weights.npz"
+MANIFEST = "manifest.json"
+
+
+def load_shipped(folder: Path = FOLDER) -> tuple[keras.Model, dict[str, Any]]:
+    """Builds the shipped network and sets its weights, once their checksum has been verified.
+
+    Args:
+        folder: where weights and manifest lie.
+
+    Returns:
+        The network, from `lightness` (N, S, S, 1) to `ab` (N, S, S, 2), and the statistics of its
+        run ("mean_ab", "image_size", "resize", ...).
+
+    Raises:
+        ColorizerError: a file is missing or damaged, or the weights are not those of the manifest.
+    """
+    manifest = read_manifest(folder)
+    arrays = _read_weights(folder / WEIGHTS, manifest["sha256"])
+    network = models.build(manifest["model"], **manifest["arguments"])
+    shapes = [tuple(weight.shape) for weight in network.weights]
+    if [array.shape for array in arrays] != shapes:
+        raise ColorizerError(f"{folder / WEIGHTS}: does not hold the weights of the network")
+    network.set_weights([array.astype(np.float32) for array in arrays])
+    return network, manifest["statistics"]
+
+
+def read_manifest(folder: Path = FOLDER) -> dict[str, Any]:
+    """Reads what is known of the shipped weights.
+
+    Raises:
+        ColorizerError: there is no manifest, or it is damaged.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ColorizerError(f"{path}: cannot be read: {error}") from error
+    missing = {"sha256", "model", "arguments", "statistics"} - set(manifest)
+    if missing:
+        raise ColorizerError(f"{path}: lacks {', '.join(sorted(missing))}")
+    return manifest
+
+
+def _read_weights(path: Path, sha256: str) -> list[np.ndarray]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ColorizerError(f"{path}: {error.strerror or error}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ColorizerError(f"{path}: is not the file known: SHA-256 {found}, not {sha256}")
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            return [stored[name] for name in stored.files]
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise ColorizerError(f"{path}: cannot be read: {error}") from error

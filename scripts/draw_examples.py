@@ -1,0 +1,88 @@
+"""Draws the pictures of the documents: photos in gray, as a model colours them, and true.
+
+A row for each colour photo: gray, faithful, vivid, true; then a row for each old photograph, which
+has no true colours: itself, faithful, vivid. A model with one style has one column of its own.
+
+Example: python scripts/draw_examples.py --photos samples/photos/val/skimage_*.jpg \\
+    --old samples/historical/*.jpg --output docs/colorized.jpg
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageOps
+from pydantic import BaseModel, ConfigDict, Field
+
+from colorizer.command import import_tensorflow, parse, run
+from colorizer.files import replacing
+
+if TYPE_CHECKING:
+    from colorizer.inference import Colorizer
+
+QUALITY = 85
+_GAP = 4
+
+
+class Arguments(BaseModel):
+    """What the command line gives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    output: Path
+    """The JPEG to write."""
+    photos: tuple[Path, ...] = ()
+    """Colour photos."""
+    old: tuple[Path, ...] = ()
+    """Photographs without true colours."""
+    model: Path | None = None
+    """Run folder or export. Left out: the weights that ship with the package."""
+    side: int = Field(192, ge=16)
+    """Height and width of each picture, in pixels."""
+
+
+def draw(arguments: Arguments) -> Image.Image:
+    """Draws the sheet."""
+    from colorizer import load
+
+    colorizer = load(arguments.model)
+    rows = [_row(colorizer, path, arguments.side, True) for path in arguments.photos]
+    rows += [_row(colorizer, path, arguments.side, False) for path in arguments.old]
+    step = arguments.side + _GAP
+    columns = max(len(row) for row in rows)
+    sheet = Image.new("RGB", (columns * step - _GAP, len(rows) * step - _GAP), "white")
+    for top, row in enumerate(rows):
+        for left, picture in enumerate(row):
+            sheet.paste(picture, (left * step, top * step))
+    return sheet
+
+
+def _row(
+    colorizer: "Colorizer", path: Path, side: int, has_true_colours: bool
+) -> list[Image.Image]:
+    with Image.open(path) as opened:
+        photo = ImageOps.fit(opened.convert("RGB"), (side, side), Image.Resampling.LANCZOS)
+        whole = opened.convert("RGB")
+    gray = colorizer.colorize(photo, saturation=0.0)
+    coloured = [
+        ImageOps.fit(colorizer.colorize(whole, style=style), (side, side), Image.Resampling.LANCZOS)
+        for style in colorizer.styles or (None,)
+    ]
+    return [gray, *coloured, *([photo] if has_true_colours else [])]
+
+
+def main() -> None:
+    """Runs the command."""
+    run(_command)
+
+
+def _command() -> None:
+    arguments = parse(Arguments, prog="python scripts/draw_examples.py", description=__doc__ or "")
+    import_tensorflow()
+    sheet = draw(arguments)
+    with replacing(arguments.output) as beside:
+        sheet.save(beside, "JPEG", quality=QUALITY)
+    print(arguments.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The weights that ship with the package, and the script that packs them."""
+
+import importlib.util
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import keras
+import numpy as np
+import pytest
+
+import colorizer
+from colorizer import models, shipped
+from colorizer.config import FitConfig
+from colorizer.shipped import MANIFEST, WEIGHTS, load_shipped, read_manifest
+from pipelines.errors import ColorizerError
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "pack_weights.py"
+MEGABYTES_OF_WHEEL = 15
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("pack_weights", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """What of a run the script reads, with an untrained network."""
+    folder = tmp_path_factory.mktemp("run")
+    tiny = {"encoder_filters": (4,) * 5, "decoder_filters": (4, 4), "output_filters": (4, 4)}
+    config = FitConfig(data=Path("photos"), run_dir=folder, image_size=32, cnn=tiny, epochs=3)
+    (folder / "config.json").write_text(config.model_dump_json())
+    statistics = {"mean_ab": [0.1, -0.1], "image_size": 32, "resize": "squash"}
+    (folder / "statistics.json").write_text(json.dumps(statistics))
+    models.build("cnn", **config.network_arguments()).save(folder / "model.keras")
+    scores = {"psnr": 23.0, "images": 5, "photos": ["not kept"], "gray": {"psnr": 21.0, "x": 1}}
+    (folder / "faithful.json").write_text(json.dumps(scores))
+    return folder
+
+
+@pytest.fixture
+def packed(script, run, tmp_path) -> Path:
+    script.pack(
+        script.Arguments(
+            run=run, earlier=(run,), figures=(run / "faithful.json",), output=tmp_path / "shipped"
+        )
+    )
+    return tmp_path / "shipped"
+
+
+def test_what_is_packed_is_the_network_in_float16(packed, run):
+    network, statistics = load_shipped(packed)
+    original = keras.models.load_model(run / "model.keras", compile=False)
+    for weight, before in zip(network.get_weights(), original.get_weights(), strict=True):
+        assert weight.dtype == np.float32
+        np.testing.assert_array_equal(weight, before.astype(np.float16))
+    assert statistics == json.loads((run / "statistics.json").read_text())
+
+
+def test_the_manifest_tells_recipe_and_figures_but_no_places(packed):
+    manifest = read_manifest(packed)
+    assert [stage["epochs"] for stage in manifest["stages"]] == [3, 3]
+    assert not {"data", "run_dir", "val_data"} & set(manifest["stages"][0])
+    assert manifest["figures"] == [
+        {"name": "faithful", "images": 5, "psnr": 23.0, "gray": {"psnr": 21.0}}
+    ]
+    assert manifest["float16_changes_ab_by"] < 1
+
+
+def test_weights_that_lose_too_much_are_not_packed(script, run, tmp_path):
+    wild = shutil.copytree(run, tmp_path / "wild")
+    network = keras.models.load_model(wild / "model.keras", compile=False)
+    # Beyond what float16 can hold.
+    network.layers[1].kernel.assign(np.full(network.layers[1].kernel.shape, 1e6))
+    network.save(wild / "model.keras")
+    with pytest.warns(RuntimeWarning, match="overflow"), pytest.raises(ColorizerError):
+        script.pack(script.Arguments(run=wild, output=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_weights_than_the_manifest_s_are_refused(packed):
+    damaged = bytearray((packed / WEIGHTS).read_bytes())
+    damaged[200] ^= 1
+    (packed / WEIGHTS).write_bytes(damaged)
+    with pytest.raises(ColorizerError, match=r"weights\.npz: is not the file known: SHA-256"):
+        load_shipped(packed)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, MANIFEST])
+def test_a_missing_file_is_named(packed, name):
+    (packed / name).unlink()
+    with pytest.raises(ColorizerError, match=name):
+        load_shipped(packed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [({"sha256": None}, "lacks sha256"), ({"model": "dcgan", "arguments": {}}, "does not hold")],
+)
+def test_a_manifest_that_does_not_fit_is_refused(packed, changed, message):
+    manifest = {**read_manifest(packed), **changed}
+    kept = {key: value for key, value in manifest.items() if value is not None}
+    (packed / MANIFEST).write_text(json.dumps(kept))
+    with pytest.raises(ColorizerError, match=message):
+        load_shipped(packed)
+
+
+def test_the_package_colours_without_a_model_of_one_s_own():
+    loaded = colorizer.load()
+    assert loaded.path is None and loaded.styles == ("faithful", "vivid")
+    picture = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+    faithful, vivid = (loaded.colorize(picture, style=style) for style in loaded.styles)
+    assert faithful.shape == picture.shape and (faithful != vivid).any()
+
+
+def test_the_shipped_files_are_small_and_described():
+    folder = shipped.FOLDER
+    assert (folder / WEIGHTS).stat().st_size < MEGABYTES_OF_WHEEL * 1_000_000
+    manifest = read_manifest()
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    names = [figures["name"] for figures in manifest["figures"]]
+    assert names == ["faithful", "vivid"]
+    for figures in manifest["figures"]:
+        assert figures["psnr"] > figures["gray"]["psnr"]
+        # The card tells the very figures of the manifest.
+        assert f"{figures['psnr']:.2f}" in card and f"{figures['delta_e_76']:.2f}" in card

@@ -1,0 +1,92 @@
+"""Transfer learning for real: a network on EfficientNet-Lite0, trained, measured, exported."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from runs import history
+
+import colorizer
+from colorizer.config import FitConfig
+from colorizer.fit import fit
+from colorizer.models.lite_unet import build_lite_unet, is_of_encoder
+from colorizer.network_config import LiteConfig, TransferConfig
+from colorizer.pretrained.folding import load_folded_imagenet_weights
+from models_export.export import export_run
+from pipelines.errors import UsageError
+
+DECODER = (8, 8, 8, 8)
+FROZEN = 5
+
+
+def trained(sample_photos: Path, run: Path, head: str) -> Path:
+    return fit(
+        FitConfig(
+            data=sample_photos / "train",
+            val_data=sample_photos / "val",
+            run_dir=run,
+            model="lite",
+            lite=LiteConfig(head=head, decoder_filters=DECODER),
+            transfer=TransferConfig(frozen_blocks=FROZEN),
+            image_size=64,
+            batch_size=8,
+            epochs=1,
+            ema=0.0,
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def classes(sample_photos, tmp_path_factory) -> Path:
+    return trained(sample_photos, tmp_path_factory.mktemp("classes") / "run", "classes")
+
+
+def test_the_encoder_starts_from_imagenet_and_its_first_blocks_stay(classes):
+    network = keras.models.load_model(classes / "model.keras", compile=False)
+    start = build_lite_unet(64, decoder_filters=DECODER, head="classes")
+    load_folded_imagenet_weights(start, "lite0")
+    stay = ("stem_", *(f"block_{number}_" for number in range(FROZEN)))
+    for layer, before in zip(network.layers, start.layers, strict=True):
+        if is_of_encoder(layer) and layer.weights:
+            same = np.array_equal(layer.kernel, before.kernel)
+            assert same == layer.name.startswith(stay), layer.name
+    assert np.isfinite(history(classes)[0]["val_loss"])
+
+
+def test_the_regression_is_trained_too(sample_photos, tmp_path):
+    run = trained(sample_photos, tmp_path / "run", "regression")
+    assert history(run)[0]["loss"] > 0 and colorizer.load(run).styles == ()
+
+
+def test_an_export_answers_in_the_style_that_it_was_made_for(classes, tmp_path):
+    lightness = np.random.default_rng(0).uniform(-1, 1, (1, 64, 64, 1)).astype(np.float32)
+    run = colorizer.load(classes)
+    for name, style in (("left_out", None), ("vivid", "vivid")):
+        export = colorizer.load(export_run(classes, tmp_path, name, style=style))
+        expected = run.styled(style or "faithful").predict_ab(lightness)
+        np.testing.assert_allclose(export.predict_ab(lightness), expected, atol=1e-4)
+        assert export.styles == ()
+
+
+def test_a_model_of_one_style_is_not_exported_in_another(tiny_run, tmp_path):
+    with pytest.raises(UsageError, match=r"--style vivid: .* has one style only"):
+        export_run(tiny_run, tmp_path, style="vivid")
+    assert not list(tmp_path.iterdir())
+
+
+def test_colorize_paints_in_both_styles(classes, sample_photos, tmp_path):
+    from colorizer.colorize import main
+
+    photo = next((sample_photos / "val").rglob("*.jpg"))
+    painted = []
+    for style in ("faithful", "vivid"):
+        words = [str(photo), "--output", str(tmp_path / style), "--model", str(classes)]
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+            patch.setattr("sys.argv", ["colorize", *words, "--style", style])
+            main()
+        assert not ended.value.code
+        with Image.open(tmp_path / style / f"{photo.stem}.png") as picture:
+            painted.append(np.asarray(picture))
+    assert (painted[0] != painted[1]).any()
