@@ -225,7 +225,7 @@ def test_command_fails_with_one_line(tmp_path: Path) -> None:
 
 
 def test_command_refuses_wrong_usage(tmp_path: Path) -> None:
-    assert execute("--output", tmp_path).returncode == 2
+    assert execute("--run", tmp_path).returncode == 2
     assert execute("--run", tmp_path, "--output", tmp_path, "--version", "0").returncode == 2
 
 
