@@ -42,7 +42,8 @@ class FitConfig(BaseModel):
     training: TrainingName | None = None
     """How it learns. Left out: dcgan adversarially, the others supervised."""
     init_from: Path | None = None
-    """Run folder of the same network, whose weights this training starts from."""
+    """Run folder of the same network, whose weights this training starts from; or `shipped`, the
+    weights that come with the package (--model lite --lite.head classes)."""
     cnn: CnnConfig = CnnConfig()
     unet: UnetConfig = UnetConfig()
     dcgan: DcganConfig = DcganConfig()

@@ -1,6 +1,7 @@
 """Building what is trained: the network, its start, the devices it lies on."""
 
 from functools import cache
+from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -10,8 +11,11 @@ from colorizer.command import note
 from colorizer.config import FitConfig
 from colorizer.models.lite_unet import freeze_encoder, is_of_encoder
 from colorizer.pretrained.folding import load_folded_imagenet_weights
+from colorizer.shipped import load_shipped
 from pipelines.errors import ColorizerError
 
+# What --init-from calls the weights that ship with the package.
+SHIPPED = Path("shipped")
 # The ImageNet weights that --model lite starts from. Another variant judges, see ImageFeatures.
 ENCODER_VARIANT = "lite0"
 
@@ -31,16 +35,22 @@ def build_network(config: FitConfig) -> keras.Model:
         if config.model == "lite" and config.transfer.imagenet:
             load_folded_imagenet_weights(network, ENCODER_VARIANT)
         return network
-    path = config.init_from / "model.keras"
-    if not path.is_file():
-        raise ColorizerError(f"{config.init_from}: holds no trained network (no {path.name})")
-    stored = keras.models.load_model(path, compile=False, safe_mode=True)
+    stored = _start(config.init_from)
     if [w.shape for w in stored.weights] != [w.shape for w in network.weights]:
         raise ColorizerError(
-            f"{path}: is another network than --model {config.model} as configured here"
+            f"{config.init_from}: is another network than --model {config.model} as configured here"
         )
     network.set_weights(stored.get_weights())
     return network
+
+
+def _start(init_from: Path) -> keras.Model:
+    path = init_from / "model.keras"
+    if path.is_file():
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    if init_from == SHIPPED:
+        return load_shipped()[0]
+    raise ColorizerError(f"{init_from}: holds no trained network (no {path.name})")
 
 
 def rate_factors(config: FitConfig, network: keras.Model) -> list[float] | None:

@@ -14,8 +14,10 @@ from colorizer.fit import fit
 from colorizer.models.lite_unet import build_lite_unet, is_of_encoder
 from colorizer.network_config import LiteConfig, TransferConfig
 from colorizer.pretrained.folding import load_folded_imagenet_weights
+from colorizer.shipped import load_shipped
+from colorizer.training.building import build_network
 from models_export.export import export_run
-from pipelines.errors import UsageError
+from pipelines.errors import ColorizerError, UsageError
 
 DECODER = (8, 8, 8, 8)
 FROZEN = 5
@@ -53,6 +55,17 @@ def test_the_encoder_starts_from_imagenet_and_its_first_blocks_stay(classes):
             same = np.array_equal(layer.kernel, before.kernel)
             assert same == layer.name.startswith(stay), layer.name
     assert np.isfinite(history(classes)[0]["val_loss"])
+
+
+def test_a_training_may_go_on_from_the_shipped_weights(tmp_path):
+    places = {"data": tmp_path / "photos", "run_dir": tmp_path / "run", "model": "lite"}
+    chosen = {**places, "init_from": Path("shipped"), "image_size": 64}
+    network = build_network(FitConfig(**chosen, lite=LiteConfig(head="classes")))
+    shipped, _ = load_shipped()
+    for weight, expected in zip(network.get_weights(), shipped.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    with pytest.raises(ColorizerError, match="shipped: is another network than --model lite"):
+        build_network(FitConfig(**chosen))
 
 
 def test_the_regression_is_trained_too(sample_photos, tmp_path):
