@@ -177,10 +177,13 @@ def test_demo_uses_only_the_sample_photos_and_the_contract(tmp_path: Path) -> No
     (copy / "runs" / "demo-1").mkdir(parents=True)
     done = call(copy / "scripts/demo", VENV=str(tmp_path / "venv"))
     assert done.returncode == 0, done.stderr
-    fit, evaluate, export, colorize = log.read_text(encoding="utf-8").splitlines()
+    shipped, fit, evaluate, export, colorize = log.read_text(encoding="utf-8").splitlines()
+    assert shipped.startswith(
+        "-m colorizer.colorize samples/historical --output runs/demo-2/shipped"
+    )
     assert fit.startswith("-m colorizer.fit --model cnn --preset smoke --data samples/photos/train")
     assert "--run-dir runs/demo-2" in fit
     assert evaluate.startswith("-m colorizer.evaluate --model runs/demo-2")
     assert export.startswith("-m models_export.export --run runs/demo-2 --output runs/demo-2/")
     assert colorize.startswith("-m colorizer.colorize samples/historical --model runs/demo-2")
-    assert "demo-2/colored" in done.stdout
+    assert "demo-2/colored" in done.stdout and "demo-2/shipped" in done.stdout
