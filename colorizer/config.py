@@ -146,6 +146,11 @@ class FitConfig(BaseModel):
         """The discriminator of an adversarial training."""
         return self.adversarial.discriminator or ("dcgan" if self.model == "dcgan" else "patch")
 
+    def without_start(self) -> "FitConfig":
+        """The same, for a network whose weights all come from a checkpoint."""
+        transfer = self.transfer.model_copy(update={"imagenet": False})
+        return self.model_copy(update={"init_from": None, "transfer": transfer})
+
     def network_arguments(self) -> dict[str, Any]:
         """The keyword arguments that the builder of the colorizing network takes."""
         own: dict[str, Any] = getattr(self, self.model).model_dump()

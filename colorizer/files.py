@@ -1,5 +1,6 @@
-"""Files written whole or not at all: beside their place first, then renamed."""
+"""Files written whole or not at all, and files that are verified when they are read."""
 
+import hashlib
 import json
 import os
 import uuid
@@ -7,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from pipelines.errors import ColorizerError
 
 # Part of the name of a file that is not whole yet; only a kill -9 leaves one behind.
 PARTIAL = ".partial"
@@ -43,3 +46,19 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Writes `content` as indented JSON to `path`, whole or not at all."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_verified(path: Path, sha256: str) -> bytes:
+    """Reads a file whose SHA-256, hexadecimal, is known.
+
+    Raises:
+        ColorizerError: it cannot be read, or is another file.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ColorizerError(f"{path}: {error.strerror or error}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ColorizerError(f"{path}: is not the file known: SHA-256 {found}, not {sha256}")
+    return content

@@ -67,8 +67,8 @@ def fit(config: FitConfig) -> Path:
         folder.write_photos(train, val)
         folder.write_statistics(_statistics(config, train))
         if config.resume and folder.checkpoint.exists():
-            # The checkpoint holds all weights: the run they once came from may be gone.
-            config = config.model_copy(update={"init_from": None})
+            # The checkpoint holds all weights: what they once came from may be gone.
+            config = config.without_start()
         training = _training(config, folder, strategy, train, val, stop)
         if config.resume:
             training.resume()

@@ -237,7 +237,7 @@ def _of_network(
     try:
         size = network_size(model)
     except ValueError as error:
-        raise ColorizerError(f"{folder}: {error}") from error
+        raise ColorizerError(f"{folder or 'the shipped weights'}: {error}") from error
     styles = {
         name: _compiled(styled, size) for name, styled in in_styles(model, statistics).items()
     }

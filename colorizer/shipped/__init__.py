@@ -7,7 +7,6 @@
 `scripts/pack_weights.py` makes both from a run.
 """
 
-import hashlib
 import io
 import json
 import zipfile
@@ -18,6 +17,7 @@ import keras
 import numpy as np
 
 from colorizer import models
+from colorizer.files import read_verified
 from pipelines.errors import ColorizerError
 
 FOLDER = Path(__file__).resolve().parent
@@ -66,13 +66,7 @@ def read_manifest(folder: Path = FOLDER) -> dict[str, Any]:
 
 
 def _read_weights(path: Path, sha256: str) -> list[np.ndarray]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ColorizerError(f"{path}: {error.strerror or error}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise ColorizerError(f"{path}: is not the file known: SHA-256 {found}, not {sha256}")
+    content = read_verified(path, sha256)
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             return [stored[name] for name in stored.files]

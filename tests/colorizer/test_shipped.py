@@ -1,9 +1,7 @@
 """The weights that ship with the package, and the script that packs them."""
 
-import importlib.util
 import json
 import shutil
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -22,13 +20,8 @@ MEGABYTES_OF_WHEEL = 15
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pack_weights", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def script(import_script) -> ModuleType:
+    return import_script("pack_weights")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path, PurePosixPath
@@ -19,13 +18,8 @@ SCRIPT = ROOT / "scripts" / "rebuild_photos.py"
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("rebuild_photos", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def script(import_script) -> ModuleType:
+    return import_script("rebuild_photos")
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:
