@@ -103,7 +103,7 @@ def read_manifest(path: Path) -> list[Entry]:
     Raises:
         ColorizerError: it cannot be read, or a line is not what it should be.
     """
-    rows = _read_table(path, COLUMNS)
+    rows = read_table(path, COLUMNS)
     return [_entry(path, number, row) for number, row in enumerate(rows, start=2)]
 
 
@@ -252,12 +252,19 @@ def _checkouts(arguments: Arguments, sources: Sequence[str]) -> dict[str, Path]:
         return given
     if arguments.clone:
         table = arguments.source_table or BENCHMARKS / "photo_sources.tsv"
-        _clone(arguments.sources, table, [source for source in sources if source not in given])
+        fetch_checkouts(
+            arguments.sources, table, [source for source in sources if source not in given]
+        )
     return {source: arguments.sources / source for source in sources} | given
 
 
-def _clone(sources: Path, source_table: Path, wanted: Sequence[str]) -> None:
-    rows = _read_table(source_table, ("source", "repository", "commit"))
+def fetch_checkouts(sources: Path, source_table: Path, wanted: Sequence[str]) -> None:
+    """Brings the checkouts that are missing below `sources`, by the table of sources.
+
+    Raises:
+        ColorizerError: the table does not name one, or git failed.
+    """
+    rows = read_table(source_table, ("source", "repository", "commit"))
     known = {row["source"]: row for row in rows}
     for source in wanted:
         if source not in known:
@@ -312,7 +319,12 @@ def _entry(path: Path, number: int, row: dict[str, str]) -> Entry:
         raise ColorizerError(f"{path}: line {number}: {error}") from None
 
 
-def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Reads a table with tabs and a head line; compressed where its name ends in .gz.
+
+    Raises:
+        ColorizerError: it cannot be read, or lacks one of the columns.
+    """
     try:
         content = path.read_bytes()
         text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()

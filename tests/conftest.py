@@ -69,6 +69,10 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def import_script() -> Callable[[str], ModuleType]:
     """Imports a Python file of scripts/ by its name."""
 
+    # Where a script finds those that it imports itself.
+    if (folder := str(ROOT / "scripts")) not in sys.path:
+        sys.path.append(folder)
+
     def imported(name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
         assert spec is not None and spec.loader is not None

@@ -208,7 +208,8 @@ def test_committed_tables_belong_together(script: ModuleType) -> None:
     entries = script.read_manifest(ROOT / "benchmarks" / "photos_manifest.tsv.gz")
     table = (ROOT / "benchmarks" / "photo_sources.tsv").read_text(encoding="utf-8")
     named = {line.split("\t")[0] for line in table.splitlines()[1:]}
-    assert {entry.source for entry in entries} == named
+    # Small photos for training alone, see scripts/gather_photos.py, come in no set.
+    assert {entry.source for entry in entries} == named - {"tinyin"}
     splits = [entry.file.parts[0] for entry in entries]
     assert {split: splits.count(split) for split in set(splits)} == {
         "train": 6003,
