@@ -39,8 +39,8 @@ class FitConfig(BaseModel):
     model: ModelName = "cnn"
     """The network: cnn and dcgan are the report's; unet learns faster; lite is a U-Net on an
     encoder that has learned to see on ImageNet."""
-    training: TrainingName | None = None
-    """How it learns. Left out: dcgan adversarially, the others supervised."""
+    training: TrainingName = "supervised"
+    """How it learns. Adversarial training is a short stage after a supervised one: --init-from."""
     init_from: Path | None = None
     """Run folder of the same network, whose weights this training starts from; or `shipped`, the
     weights that come with the package (--model lite --lite.head classes)."""
@@ -134,7 +134,7 @@ class FitConfig(BaseModel):
     @property
     def is_adversarial(self) -> bool:
         """Whether the training is adversarial."""
-        return (self.training or default_training(self.model)) == "adversarial"
+        return self.training == "adversarial"
 
     @property
     def predicts_classes(self) -> bool:
@@ -172,11 +172,6 @@ class FitConfig(BaseModel):
             for name in ("pool", "normalization", "spectral_normalization", "attention"):
                 own[name] = getattr(chosen, name)
         return own
-
-
-def default_training(model: str) -> str:
-    """How a network learns where `--training` does not say it."""
-    return "adversarial" if model == "dcgan" else "supervised"
 
 
 # What may differ when a run is taken up again, without a different result. Photos may have moved:
@@ -236,7 +231,13 @@ _OF_MODEL: dict[tuple[str, str, str], dict[str, Any]] = {
         "weight_decay": 0.02,
         "transfer": TransferConfig(frozen_blocks=5),
     },
-    # A stage after the supervised training: --init-from.
+    ("base", "dcgan", "supervised"): {
+        "epochs": 6,
+        "loss": "l1",
+        "schedule": "constant",
+        "ema": 0.995,
+    },
+    # Stages after the supervised training: --init-from.
     ("base", "unet", "adversarial"): {
         "epochs": 10,
         "epoch_steps": 187,
@@ -252,18 +253,20 @@ _OF_MODEL: dict[tuple[str, str, str], dict[str, Any]] = {
             discriminator_learning_rate=4e-4,
         ),
     },
+    # Colours come within a hundred steps, so it looks often.
     ("base", "dcgan", "adversarial"): {
-        "epochs": 5,
+        "epochs": 10,
+        "epoch_steps": 60,
         "loss": "l1",
-        "learning_rate": 2e-4,
-        "ema": 0.995,
-        "adversarial": AdversarialConfig(alpha=0.1, psnr_margin=1.0),
+        "learning_rate": 1e-4,
+        "ema": 0.95,
+        "adversarial": AdversarialConfig(alpha=0.1, discriminator_learning_rate=1e-4),
     },
 }
 
 
 def preset_defaults(
-    name: PresetName, model: ModelName = "cnn", training: TrainingName | None = None
+    name: PresetName, model: ModelName = "cnn", training: TrainingName = "supervised"
 ) -> FitConfig:
     """The configuration of a preset for a network and its training.
 
@@ -272,7 +275,7 @@ def preset_defaults(
     fields = FitConfig.model_fields
     values = {key: field.default for key, field in fields.items() if not field.is_required()}
     required = {key: tyro.MISSING for key, field in fields.items() if field.is_required()}
-    chosen = PRESETS[name] | _OF_MODEL.get((name, model, training or default_training(model)), {})
+    chosen = PRESETS[name] | _OF_MODEL.get((name, model, training), {})
     own = {"preset": name, "model": model, "training": training}
     return FitConfig.model_construct(**{**required, **values, **chosen, **own})
 

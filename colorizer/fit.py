@@ -152,7 +152,7 @@ def _parsed(argv: Sequence[str]) -> FitConfig:
     class Preset(BaseModel):
         preset: PresetName = "base"
         model: ModelName = "cnn"
-        training: TrainingName | None = None
+        training: TrainingName = "supervised"
         resume: bool = False
         run_dir: Path | None = None
 

@@ -14,8 +14,8 @@ from colorizer.training.adversarial import AdversarialModel, Objective
 from colorizer.training.averaging import WeightAverage
 from colorizer.training.building import (
     build_network,
+    prepare_norms,
     rate_factors,
-    synchronize_norms,
     uses_xla,
 )
 from colorizer.training.collapse import CollapseGuard
@@ -46,10 +46,9 @@ class AdversarialTask:
     ) -> None:
         self.config, self._folder = config, folder
         self.network = build_network(config)
-        discriminator = models.build_discriminator(
-            config.discriminator, **config.discriminator_arguments()
+        discriminator = prepare_norms(
+            models.build_discriminator(config.discriminator, **config.discriminator_arguments())
         )
-        synchronize_norms(discriminator)
         self.model = AdversarialModel(self.network, discriminator, seed=config.seed)
         self._pace = keras.Variable(1.0, trainable=False, name="discriminator_pace")
         self._compile(config, config.epochs * steps // config.accumulation)

@@ -12,6 +12,7 @@ from colorizer.config import FitConfig
 from colorizer.models.lite_unet import freeze_encoder, is_of_encoder
 from colorizer.pretrained.folding import load_folded_imagenet_weights
 from colorizer.shipped import load_shipped
+from colorizer.training.fused_norms import with_fused_norms
 from pipelines.errors import ColorizerError
 
 # What --init-from calls the weights that ship with the package.
@@ -27,8 +28,7 @@ def build_network(config: FitConfig) -> keras.Model:
         ColorizerError: there is no such run, or its network is another one; or the ImageNet
             weights are not installed.
     """
-    network = models.build(config.model, **config.network_arguments())
-    synchronize_norms(network)
+    network = prepare_norms(models.build(config.model, **config.network_arguments()))
     if config.model == "lite" and config.transfer.frozen_blocks:
         freeze_encoder(network, config.transfer.frozen_blocks)
     if config.init_from is None:
@@ -67,15 +67,18 @@ def rate_factors(config: FitConfig, network: keras.Model) -> list[float] | None:
     return [rate if v.path in slow else 1.0 for v in network.trainable_variables]
 
 
-def synchronize_norms(network: keras.Model) -> None:
-    """Makes batch normalization take its statistics over all replicas where there are several.
+def prepare_norms(network: keras.Model) -> keras.Model:
+    """Gives the network with batch normalization as training wants it.
 
-    So many devices compute what one would with the same batch.
+    On one device that is the fast one. On several it takes its statistics over all of them, so
+    that many devices compute what one would with the same batch.
     """
-    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-        for layer in network.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.synchronized = True
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return with_fused_norms(network)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+    return network
 
 
 def uses_xla(choice: str) -> bool:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from colorizer import adversarial_losses, losses, models
 from colorizer.training.adversarial import AdversarialModel, Objective
+from colorizer.training.building import prepare_norms
 from colorizer.training.optimizer import build_optimizer, loss_scaled
 from colorizer.training.precision import dtype_policy
 
@@ -49,7 +50,7 @@ def build(
         discriminator = models.build_discriminator(
             "patch", image_size=SIZE, filters=(4, 8, 8), normalization=normalization
         )
-        model = AdversarialModel(network, discriminator, seed=1)
+        model = AdversarialModel(prepare_norms(network), prepare_norms(discriminator), seed=1)
         both = [
             loss_scaled(
                 build_optimizer(

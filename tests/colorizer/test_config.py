@@ -18,19 +18,19 @@ def run_dir(tmp_path):
 
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("model", ["cnn", "unet", "dcgan", "lite"])
-@pytest.mark.parametrize("training", [None, "supervised", "adversarial"])
+@pytest.mark.parametrize("training", ["supervised", "adversarial"])
 def test_presets_hold_valid_values(name, model, training):
     values = preset_defaults(name, model, training).model_dump(exclude={"data", "run_dir"})
     config = FitConfig(data=Path("photos"), run_dir=Path("run"), **values)
     assert (config.preset, config.model, config.training) == (name, model, training)
 
 
-def test_the_dcgan_is_trained_adversarially_with_its_own_discriminator():
-    dcgan, unet = (_parsed([*PLACES, "--model", model]) for model in ("dcgan", "unet"))
-    assert dcgan.is_adversarial and dcgan.discriminator == "dcgan"
-    assert not unet.is_adversarial
-    adversarial = _parsed([*PLACES, "--model", "unet", "--training", "adversarial"])
-    assert adversarial.is_adversarial and adversarial.discriminator == "patch"
+@pytest.mark.parametrize(("model", "judge"), [("dcgan", "dcgan"), ("unet", "patch")])
+def test_each_network_has_its_discriminator_and_learns_supervised_first(model, judge):
+    words = [*PLACES, "--model", model]
+    assert not _parsed(words).is_adversarial
+    adversarial = _parsed([*words, "--training", "adversarial"])
+    assert adversarial.is_adversarial and adversarial.discriminator == judge
 
 
 def test_flags_override_the_preset():
@@ -49,7 +49,7 @@ def test_flags_override_the_preset():
         ["--cnn.encoder-filters", "4", "4"],
         ["--batch-size", "15", "--devices", "2"],
         ["--training", "adversarial", "--adversarial.loss", "wasserstein"],
-        ["--model", "dcgan", "--adversarial.r1", "1"],
+        ["--model", "dcgan", "--training", "adversarial", "--adversarial.r1", "1"],
         ["--model", "lite", "--training", "adversarial", "--lite.head", "classes"],
         ["--val-data", "photos"],
         ["--val-data", "photos/val"],

@@ -7,7 +7,7 @@ import tensorflow as tf
 from test_adversarial import SIZE, UNET, build, photos
 
 from colorizer import losses, models
-from colorizer.training.building import build_strategy, synchronize_norms
+from colorizer.training.building import build_strategy, prepare_norms
 from colorizer.training.optimizer import build_optimizer, loss_scaled
 from colorizer.training.precision import dtype_policy
 
@@ -39,8 +39,7 @@ def trained(model: keras.Model) -> list[dict[str, float]]:
 def supervised(precision: str) -> keras.Model:
     keras.utils.set_random_seed(3)
     with dtype_policy(precision):
-        model = models.build("unet", image_size=SIZE, **UNET)
-        synchronize_norms(model)
+        model = prepare_norms(models.build("unet", image_size=SIZE, **UNET))
         optimizer = build_optimizer(
             learning_rate=1e-3,
             schedule="constant",
@@ -55,10 +54,7 @@ def supervised(precision: str) -> keras.Model:
 
 
 def adversarial(precision: str) -> keras.Model:
-    model = build(precision=precision, normalization="batch")
-    for network in (model.generator, model.discriminator):
-        synchronize_norms(network)
-    return model
+    return build(precision=precision, normalization="batch")
 
 
 # The gradient's norm is that of each replica's own gradient, the spread that of its own photos.

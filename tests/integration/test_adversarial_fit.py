@@ -55,7 +55,7 @@ def begin(places, tmp_path):
 def dcgan(places, tmp_path_factory):
     """A run of the report's DCGAN."""
     run = tmp_path_factory.mktemp("dcgan") / "run"
-    return fit(FitConfig(**places, run_dir=run, model="dcgan", **TINY))
+    return fit(FitConfig(**places, run_dir=run, model="dcgan", training="adversarial", **TINY))
 
 
 def test_history_and_tensorboard_tell_the_measures_of_collapse(dcgan):

@@ -43,7 +43,7 @@ def ran(home: Path, line: str) -> str:
 
 def test_the_whole_way(home):
     lines = [line for line in COMMANDS if line.startswith("python ")]
-    assert len(lines) == 12
+    assert len(lines) == 13
     for line in lines:
         begins = "colorizer.fit" in line and "--resume" not in line
         printed = ran(home, f"{line} {QUICK}" if begins else line)
