@@ -1,6 +1,6 @@
 """One pass over photos that scores colorizers and two baselines on the same pictures."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,20 @@ class Evaluation:
     def against(self) -> tuple[str, ...]:
         """The names of the models that were measured beside the first."""
         return tuple(name for name in self.values if name not in PREDICTORS)
+
+    def only(self, photos: Collection[Path]) -> "Evaluation":
+        """Gives the same of some of the photos; without KID, FID and pictures."""
+        chosen = [index for index, photo in enumerate(self.photos) if photo in photos]
+        return Evaluation(
+            tuple(self.photos[index] for index in chosen),
+            {
+                name: {metric: column[chosen] for metric, column in columns.items()}
+                for name, columns in self.values.items()
+            },
+            self.colourfulness_truth[chosen],
+            self.mean_ab,
+            (),
+        )
 
     def means(self, predictor: str) -> dict[str, float]:
         """Gives the mean per image of each of `METRICS`."""

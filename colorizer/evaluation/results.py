@@ -58,8 +58,8 @@ def results_json(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
     The model's means stand at the top, those of the baselines under "gray" and "mean_ab", those
     of other models in the list "against". "kid" (raw) and "fid" are there where they were
     measured. "bands" are shares of images, "mean_intervals" and "kid_interval" the intervals of
-    the figures themselves, "intervals" those of the paired differences, "photos" the model's
-    values per image.
+    the figures themselves, "intervals" those of the paired differences, "parts" the same of the
+    data folder's sub-folders where there are several, "photos" the model's values per image.
     """
     return {
         "model": str(setting.model),
@@ -85,6 +85,16 @@ def results_json(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
             "model_minus_gray": _interval_values(evaluation.intervals("gray")),
             "model_minus_mean_ab": _interval_values(evaluation.intervals("mean_ab")),
         },
+        "parts": {
+            name: {
+                "images": len(part.photos),
+                **part.means("model"),
+                "colourfulness_truth": float(part.colourfulness_truth.mean()),
+                "model_minus_gray": _interval_values(part.intervals("gray")),
+                "model_minus_mean_ab": _interval_values(part.intervals("mean_ab")),
+            }
+            for name, part in _parts(evaluation, setting).items()
+        },
         "photos": _per_photo(evaluation, setting),
         "skipped_files": [
             {"file": setting.name(item.path), "reason": item.reason} for item in setting.skipped
@@ -101,6 +111,7 @@ def results_markdown(evaluation: Evaluation, setting: Setting) -> str:
         _metrics_table(evaluation),
         _differences_table(evaluation),
         _explanation(evaluation, setting),
+        *_parts_table(_parts(evaluation, setting)),
         *(_bands_table(evaluation, metric) for metric in BANDS),
     ]
     return "\n\n".join(parts) + "\n"
@@ -169,6 +180,32 @@ def _differences_table(evaluation: Evaluation) -> str:
         cells = [_cell(intervals[metric], metric, "+") for metric in columns]
         rows.append([f"model - {_name(predictor)}", *cells])
     return _table(rows)
+
+
+def _parts(evaluation: Evaluation, setting: Setting) -> dict[str, Evaluation]:
+    """The photos of each sub-folder of the data; nothing where there are not several."""
+    photos: dict[str, list[Path]] = {}
+    for photo in evaluation.photos:
+        inside = photo.relative_to(setting.data)
+        photos.setdefault(inside.parts[0] if len(inside.parts) > 1 else ".", []).append(photo)
+    if len(photos) < 2:
+        return {}
+    return {name: evaluation.only(set(photos[name])) for name in sorted(photos)}
+
+
+def _parts_table(parts: Mapping[str, Evaluation]) -> list[str]:
+    """The table of the data folder's parts; none where there are no parts."""
+    columns = ("psnr", "delta_e_76", "delta_e_2000", "colourfulness")
+    headings = [_HEADINGS[metric].split(",")[0] for metric in columns]
+    differences = [f"PSNR - that of {_NAMES[name]}" for name in ("gray", "mean_ab")]
+    rows = [["part", "photos", *headings, "of the originals", *differences]]
+    for name, part in parts.items():
+        means = part.means("model")
+        figures = [f"{means[metric]:.{_DIGITS[metric]}f}" for metric in columns]
+        truth = f"{part.colourfulness_truth.mean():.{_DIGITS['colourfulness']}f}"
+        gains = [_cell(part.intervals(other)["psnr"], "psnr", "+") for other in ("gray", "mean_ab")]
+        rows.append([name, str(len(part.photos)), *figures, truth, *gains])
+    return [_table(rows)] if parts else []
 
 
 def _explanation(evaluation: Evaluation, setting: Setting) -> str:

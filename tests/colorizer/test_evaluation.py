@@ -245,6 +245,32 @@ def test_json_has_the_keys_of_the_contract(evaluation, setting):
     assert results["skipped_files"] == [{"file": "broken.jpg", "reason": "empty file"}]
 
 
+def test_sub_folders_are_told_apart(evaluation, setting):
+    inside = [photo.relative_to(setting.data).parts[0] for photo in evaluation.photos]
+    parts = json.loads(json.dumps(results_json(evaluation, setting)))["parts"]
+    rows = table_rows(results_markdown(evaluation, setting))
+    assert list(parts) == ["train", "val"]
+    for name, part in parts.items():
+        chosen = np.array(inside) == name
+        assert part["images"] == chosen.sum()
+        model, gray = (evaluation.values[of]["psnr"][chosen].mean() for of in ("model", "gray"))
+        assert part["psnr"] == pytest.approx(model)
+        assert part["colourfulness_truth"] == pytest.approx(
+            evaluation.colourfulness_truth[chosen].mean()
+        )
+        gain = part["model_minus_gray"]["psnr"]
+        assert gain["mean"] == pytest.approx(model - gray)
+        assert rows[name][:2] == [str(chosen.sum()), f"{model:.2f}"]
+        assert rows[name][6] == f"{gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}]"
+
+
+def test_a_folder_without_sub_folders_has_no_parts(prepared, evaluation, setting, sample_photos):
+    flat = evaluation.only({p for p in evaluation.photos if p.parent.name == "train"})
+    alone = Setting("runs/sepia", sample_photos / "train", SIZE, "squash", ())
+    assert results_json(flat, alone)["parts"] == {}
+    assert "| part" not in results_markdown(flat, alone)
+
+
 def test_json_of_a_comparison(comparison, setting):
     results = json.loads(json.dumps(results_json(comparison, setting)))
     rusty_scores, again = results["against"]
