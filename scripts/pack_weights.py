@@ -70,7 +70,7 @@ def pack(arguments: Arguments) -> float:
         "arguments": configs[-1].network_arguments(),
         "statistics": json.loads((arguments.run / "statistics.json").read_text(encoding="utf-8")),
         "float16_changes_ab_by": round(difference, 4),
-        "stages": [_stage(config) for config in configs],
+        "stages": [*_stages_before(configs[0]), *(_stage(config) for config in configs)],
         "figures": [_figures(path) for path in arguments.figures],
     }
     write_json(arguments.output / MANIFEST, manifest)
@@ -86,6 +86,19 @@ def _difference(network: "keras.Model", halves: list[np.ndarray]) -> float:
     whole = network.predict_on_batch(lightness)
     network.set_weights([half.astype(np.float32) for half in halves])
     return float(AB_RANGE * np.abs(network.predict_on_batch(lightness) - whole).max())
+
+
+def _stages_before(first: FitConfig) -> list[dict[str, Any]]:
+    """The stages of the weights that the first run went on from, where those are the shipped."""
+    from colorizer.shipped import MANIFEST
+    from colorizer.training.building import SHIPPED as FROM_SHIPPED
+
+    if first.init_from != FROM_SHIPPED:
+        return []
+    stages: list[dict[str, Any]] = json.loads((SHIPPED / MANIFEST).read_text(encoding="utf-8"))[
+        "stages"
+    ]
+    return stages
 
 
 def _stage(config: FitConfig) -> dict[str, Any]:

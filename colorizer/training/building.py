@@ -17,8 +17,6 @@ from pipelines.errors import ColorizerError
 
 # What --init-from calls the weights that ship with the package.
 SHIPPED = Path("shipped")
-# The ImageNet weights that --model lite starts from. Another variant judges, see ImageFeatures.
-ENCODER_VARIANT = "lite0"
 
 
 def build_network(config: FitConfig) -> keras.Model:
@@ -33,7 +31,7 @@ def build_network(config: FitConfig) -> keras.Model:
         freeze_encoder(network, config.transfer.frozen_blocks)
     if config.init_from is None:
         if config.model == "lite" and config.transfer.imagenet:
-            load_folded_imagenet_weights(network, ENCODER_VARIANT)
+            load_folded_imagenet_weights(network, config.lite.variant)
         return network
     stored = _start(config.init_from)
     if [w.shape for w in stored.weights] != [w.shape for w in network.weights]:

@@ -57,6 +57,18 @@ def test_the_encoder_starts_from_imagenet_and_its_first_blocks_stay(classes):
     assert np.isfinite(history(classes)[0]["val_loss"])
 
 
+def test_the_encoder_may_be_the_larger_one(tmp_path):
+    places = {"data": tmp_path / "photos", "run_dir": tmp_path / "run", "model": "lite"}
+    lite = LiteConfig(variant="lite2", decoder_filters=DECODER)
+    network = build_network(FitConfig(**places, image_size=64, lite=lite))
+    start = build_lite_unet(64, variant="lite2", decoder_filters=DECODER)
+    load_folded_imagenet_weights(start, "lite2")
+    encoder = [layer for layer in network.layers if is_of_encoder(layer) and layer.weights]
+    assert encoder
+    for layer in encoder:
+        np.testing.assert_array_equal(layer.kernel, start.get_layer(layer.name).kernel)
+
+
 def test_a_training_may_go_on_from_the_shipped_weights(tmp_path):
     places = {"data": tmp_path / "photos", "run_dir": tmp_path / "run", "model": "lite"}
     chosen = {**places, "init_from": Path("shipped"), "image_size": 64}

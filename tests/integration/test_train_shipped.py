@@ -32,20 +32,30 @@ def photo_sets(sample_photos, tmp_path) -> Path:
     return sets
 
 
+@pytest.fixture
+def more(sample_photos, tmp_path) -> Path:
+    """What scripts/gather_photos.py would have gathered."""
+    for source in ("sp100", "nette", "celeba", "tinyin"):
+        shutil.copytree(sample_photos / "val", tmp_path / "more" / source)
+    return tmp_path / "more"
+
+
 @pytest.mark.slow
-def test_one_command_makes_the_shipped_files_and_goes_on_where_it_was(photo_sets, tmp_path):
+def test_one_command_makes_the_shipped_files_and_goes_on_where_it_was(photo_sets, more, tmp_path):
     environment = {
         **os.environ,
         "COLORIZER_PHOTOS": str(photo_sets),
+        "MORE": str(more),
         "VENV": str(Path(sys.prefix)),
     }
     words = [ROOT / "scripts" / "train_shipped", tmp_path / "work", tmp_path / "shipped"]
     subprocess.run(words, env=environment, check=True, capture_output=True)
     network, statistics = load_shipped(tmp_path / "shipped")
-    assert network.input_shape == (None, 256, 256, 1) and statistics["train_images"] == 40
+    assert network.input_shape == (None, 256, 256, 1) and statistics["train_images"] == 64
     manifest = read_manifest(tmp_path / "shipped")
-    assert [stage["image_size"] for stage in manifest["stages"]] == [64, 128, 256]
-    assert [figures["name"] for figures in manifest["figures"]] == ["faithful", "vivid"]
+    assert [stage["image_size"] for stage in manifest["stages"]] == [64, 128, 256] * 2
+    named = [figures["name"] for figures in manifest["figures"]]
+    assert named == ["faithful", "vivid", "train_alone"]
     again = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
     assert "0 photos written" in again.stderr and "epoch 1/" not in again.stderr
     assert read_manifest(tmp_path / "shipped")["sha256"] == manifest["sha256"]
