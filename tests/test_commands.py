@@ -14,6 +14,7 @@ COMMANDS = [
     "colorizer.evaluate",
     "colorizer.colorize",
     "models_export.export",
+    "models_export.serve",
 ]
 
 

@@ -1,5 +1,7 @@
 """The README, word by word: every command that it names, in its order, on the sample photos."""
 
+import base64
+import io
 import json
 import re
 import shlex
@@ -14,6 +16,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    (python .+|scripts/.+|git .+)$", README, re.MULTILINE)
+REQUESTS = re.findall(r"^    (.*curl .+)$", README, re.MULTILINE)
 # A README command trains for an hour; the same one is tried with less.
 QUICK = "--preset smoke --epochs 2 --image-size 64"
 
@@ -43,7 +46,8 @@ def ran(home: Path, line: str) -> str:
 
 def test_the_whole_way(home):
     lines = [line for line in COMMANDS if line.startswith("python ")]
-    assert len(lines) == 13
+    assert len(lines) == 14
+    serving = lines.pop()
     for line in lines:
         begins = "colorizer.fit" in line and "--resume" not in line
         printed = ran(home, f"{line} {QUICK}" if begins else line)
@@ -63,9 +67,34 @@ def test_the_whole_way(home):
     subprocess.run([sys.executable, "-c", python], cwd=home, check=True, capture_output=True)
     assert (home / "old_in_colour.png").is_file()
 
+    check_server(home, serving)
+
     ran(home, "python -m colorizer.evaluate --model exported/colorizer --data photos/val --json e")
     from_export = json.loads((home / "e").read_text())
     assert from_export["psnr"] == pytest.approx(scores["psnr"], abs=0.01)
+
+
+def check_server(home: Path, line: str) -> None:
+    assert line.startswith("python -m models_export.serve ")
+    words = [sys.executable, *shlex.split(line)[1:]]
+    with subprocess.Popen(words, cwd=home, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "REST interface on http://127.0.0.1:8501\n"
+        ask = "until curl -sf http://127.0.0.1:8501/readyz; do sleep 0.2; done"
+        subprocess.run(["bash", "-c", ask], check=True, timeout=120, capture_output=True)
+        answers = [
+            subprocess.check_output(["bash", "-c", request], cwd=home, text=True)
+            for request in REQUESTS
+        ]
+        process.terminate()
+        assert process.wait(60) == 0
+    status, _, colorized = answers
+    assert json.loads(status)["model_version_status"][0]["state"] == "AVAILABLE"
+    (answer,) = json.loads((home / "answer.json").read_text())["predictions"]
+    colour = io.BytesIO(base64.b64decode(answer["b64"]))
+    with Image.open(colour) as picture, Image.open(home / "old.jpg") as original:
+        assert picture.size == original.size
+    assert len(json.loads(colorized)["predictions"][0][0][0]) == 3
 
 
 def test_scripts_and_links_exist():

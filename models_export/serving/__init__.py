@@ -1,0 +1,1 @@
+"""A server that speaks TensorFlow Serving's interface; `python -m models_export.serve` runs it."""
