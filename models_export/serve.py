@@ -1,12 +1,13 @@
 """python -m models_export.serve: exported models over TensorFlow Serving's REST interface."""
 
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from colorizer.command import import_tensorflow, parse, run
+from colorizer.command import import_tensorflow, note, parse, run
 from pipelines.errors import ColorizerError, UsageError
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
     from models_export.serving.store import ModelConfig
 
-DESCRIPTION = """Serves exported models over TensorFlow Serving's REST interface.
+DEFAULT_GRPC_PORT = 8500
+DESCRIPTION = """Serves exported models over TensorFlow Serving's REST and gRPC interfaces.
 
 The flags are TensorFlow Serving's own, where it has them. New versions below a model's base path
 are picked up while it runs, old ones go once the new one answers. SIGTERM: no more requests are
@@ -37,6 +39,9 @@ class ServeConfig(BaseModel):
     --model_base_path."""
     rest_api_port: int = Field(8501, ge=0, le=65535)
     """Port of the REST interface; 0 takes a free one, and prints it."""
+    port: int | None = Field(None, ge=0, le=65535)
+    """Port of the gRPC interface; 0 turns it off. Left out: 8500 where the extra `grpc` is
+    installed."""
     rest_api_timeout_in_ms: int = Field(30_000, ge=1)
     """How long a prediction may take before it is given up."""
     rest_api_num_threads: int = Field(128, ge=1)
@@ -82,8 +87,14 @@ def _check(config: ServeConfig) -> None:
         raise UsageError("--batching_parameters_file goes with --enable_batching")
     if config.model_config_file and config.model_name:
         raise UsageError("--model_name goes with --model_base_path")
+    if config.port and not _has_grpc():
+        raise UsageError("--port: gRPC needs the extra: pip install 'photo-colorizer[grpc]'")
     if config.model_base_path and not config.model_base_path.is_dir():
         raise ColorizerError(f"{config.model_base_path}: no such folder")
+
+
+def _has_grpc() -> bool:
+    return find_spec("tensorflow_serving") is not None
 
 
 def _models(config: ServeConfig) -> "dict[str, ModelConfig]":
@@ -151,6 +162,7 @@ class Server:
     def __init__(self, config: ServeConfig) -> None:
         from models_export.serving.app import Limits, build_app
         from models_export.serving.batching import Batcher, BatchingParameters
+        from models_export.serving.predictor import Predictor
         from models_export.serving.rest import RestApi
         from models_export.serving.store import ModelStore
         from models_export.serving.text_protos import read_batching, read_metrics_path
@@ -163,14 +175,13 @@ class Server:
         monitoring = config.monitoring_config_file
         self.store: ModelStore = ModelStore(_models(config))
         self._batcher: Batcher = Batcher(parameters)
-        api = RestApi(
-            self.store,
+        self._predictor = Predictor(
             self._batcher,
             max_pixels=config.max_image_pixels or MAX_PIXELS,
             timeout_seconds=config.rest_api_timeout_in_ms / 1000,
         )
         self.app: Starlette = build_app(
-            api,
+            RestApi(self.store, self._predictor),
             lambda: self.store.is_ready and not self._ending.is_set(),
             Limits(
                 body_bytes=config.max_body_megabytes << 20, requests=config.rest_api_num_threads
@@ -178,12 +189,16 @@ class Server:
             cors=config.rest_api_enable_cors_support,
             metrics_path=read_metrics_path(monitoring) if monitoring else None,
         )
+        self._config = config
+        self._grpc: Any = None
         self._wait = config.file_system_poll_wait_seconds
         self._ending = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
 
     def __enter__(self) -> "Server":
-        """Begins to load and to watch."""
+        """Begins to load, to watch, and to answer over gRPC."""
+        if self._config.port != 0:
+            self._start_grpc(self._config.port or DEFAULT_GRPC_PORT)
         self._watcher.start()
         return self
 
@@ -195,7 +210,28 @@ class Server:
         """Waits for what is at work."""
         self.end()
         self._watcher.join()
+        if self._grpc is not None:
+            self._grpc.stop(self._config.rest_api_timeout_in_ms / 1000).wait()
         self._batcher.close()
+
+    def _start_grpc(self, port: int) -> None:
+        if not _has_grpc():
+            note("gRPC is off: it needs the extra: pip install 'photo-colorizer[grpc]'")
+            return
+        from models_export.serving.grpc_service import start_grpc
+
+        address = f"{self._config.host}:{port}"
+        try:
+            self._grpc = start_grpc(
+                self.store,
+                self._predictor,
+                address=address,
+                threads=self._config.rest_api_num_threads,
+                max_bytes=self._config.max_body_megabytes << 20,
+            )
+        except RuntimeError:
+            raise ColorizerError(f"cannot listen on {address}") from None
+        print(f"gRPC interface on {address}", flush=True)
 
     def _watch(self) -> None:
         while not self._ending.is_set():

@@ -2,17 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from models_export.serving import images
-from models_export.serving.batching import Batcher
 from models_export.serving.json_requests import read_predict_request
 from models_export.serving.json_responses import error_response, predict_response
 from models_export.serving.paths import Target, parse_path
+from models_export.serving.predictor import Predictor
 from models_export.serving.servable import Servable
 from models_export.serving.statuses import HTTP_STATUS, Code, ServingError, invalid
 from models_export.serving.store import ModelStore, VersionStatus
@@ -45,18 +41,12 @@ class RestApi:
 
     Args:
         store: the models.
-        batcher: runs them.
-        max_pixels: photos with more are refused.
-        timeout_seconds: how long a prediction may take, its wait for others included.
+        predictor: runs them.
     """
 
-    def __init__(
-        self, store: ModelStore, batcher: Batcher, *, max_pixels: int, timeout_seconds: float
-    ) -> None:
+    def __init__(self, store: ModelStore, predictor: Predictor) -> None:
         self._store = store
-        self._batcher = batcher
-        self._max_pixels = max_pixels
-        self._timeout = timeout_seconds
+        self._predictor = predictor
 
     def answer(self, method: str, path: str, body: bytes) -> Answer:
         """Answers a request; never raises.
@@ -93,38 +83,8 @@ class RestApi:
             return {name: one.kind for name, one in servable.inputs(signature).items()}
 
         request = read_predict_request(body, kinds)
-        inputs = self.prepared(request.inputs)
-        outputs = self.run(servable, request.signature, inputs)
+        outputs = self._predictor.predict(servable, request.signature, request.inputs)
         return predict_response(outputs, request.row_format)
-
-    def prepared(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Settles the photos among the inputs.
-
-        Raises:
-            ServingError: see `images.settled`.
-        """
-        if not _has_photos(inputs):
-            return inputs
-        return {**inputs, images.INPUT: images.settled(inputs[images.INPUT], self._max_pixels)}
-
-    def run(
-        self, servable: Servable, signature: str, inputs: Mapping[str, np.ndarray]
-    ) -> dict[str, np.ndarray]:
-        """Runs a signature among others' requests and waits for it.
-
-        Raises:
-            ServingError: the queue is full, the time is up, or the model refuses.
-        """
-        waiting = self._batcher.submit(servable, signature, inputs)
-        try:
-            return waiting.result(self._timeout)
-        except ServingError:
-            if _has_photos(inputs):
-                images.check_whole(inputs[images.INPUT])
-            raise
-        except (TimeoutError, CancelledError):
-            waiting.cancel()
-            raise ServingError(Code.DEADLINE_EXCEEDED, "Timed out waiting for the model") from None
 
     def _servable(self, target: Target) -> Servable:
         return self._store.get(target.model, target.version, target.label)
@@ -137,10 +97,6 @@ class RestApi:
             f" signature method_name to be tensorflow/serving/{target.action}."
             " Was: tensorflow/serving/predict"
         )
-
-
-def _has_photos(inputs: Mapping[str, np.ndarray]) -> bool:
-    return images.INPUT in inputs and inputs[images.INPUT].dtype == object
 
 
 def _status(status: VersionStatus) -> dict[str, Any]:

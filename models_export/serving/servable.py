@@ -88,8 +88,13 @@ class Servable:
             raise invalid(str(error)) from error
         return {name: _array(outputs[name]) for name in sorted(outputs)}
 
+    @property
+    def definitions(self) -> Mapping[str, meta_graph_pb2.SignatureDef]:
+        """All signature definitions by name."""
+        return self._definitions
+
     def metadata(self) -> dict[str, Any]:
-        """Gives all signature definitions as protobuf's JSON."""
+        """Gives the same as protobuf's JSON."""
         whole = {}
         for name, definition in sorted(self._definitions.items()):
             whole[name] = json_format.MessageToDict(

@@ -79,6 +79,7 @@ def check_server(home: Path, line: str) -> None:
     words = [sys.executable, *shlex.split(line)[1:]]
     with subprocess.Popen(words, cwd=home, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        assert process.stdout.readline() == "gRPC interface on 127.0.0.1:8500\n"
         assert process.stdout.readline() == "REST interface on http://127.0.0.1:8501\n"
         ask = "until curl -sf http://127.0.0.1:8501/readyz; do sleep 0.2; done"
         subprocess.run(["bash", "-c", ask], check=True, timeout=120, capture_output=True)

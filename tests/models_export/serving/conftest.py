@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from models_export.serving.app import Limits, build_app
 from models_export.serving.batching import Batcher
+from models_export.serving.predictor import Predictor
 from models_export.serving.rest import RestApi
 from models_export.serving.store import ModelConfig, ModelStore
 
@@ -87,11 +88,17 @@ def store(base_path: Path) -> ModelStore:
 
 
 @pytest.fixture(scope="session")
-def api(store: ModelStore) -> Iterator[RestApi]:
-    """The REST interface over it."""
+def predictor() -> Iterator[Predictor]:
+    """What runs the models."""
     batcher = Batcher()
-    yield RestApi(store, batcher, max_pixels=1_000_000, timeout_seconds=60)
+    yield Predictor(batcher, max_pixels=1_000_000, timeout_seconds=60)
     batcher.close()
+
+
+@pytest.fixture(scope="session")
+def api(store: ModelStore, predictor: Predictor) -> RestApi:
+    """The REST interface over both."""
+    return RestApi(store, predictor)
 
 
 @pytest.fixture

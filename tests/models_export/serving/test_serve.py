@@ -39,7 +39,8 @@ def command(*flags: str | Path) -> list[str]:
 @contextmanager
 def served(base_path: Path, *flags: str) -> Iterator[tuple[httpx.Client, subprocess.Popen]]:
     """A server on a free port; it must end with 0 on SIGTERM, and say nothing on stderr."""
-    words = command("--model_base_path", base_path, "--rest_api_port", "0", *flags)
+    ports = ("--rest_api_port", "0", "--port", "0")
+    words = command("--model_base_path", base_path, *ports, *flags)
     process = subprocess.Popen(
         words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -189,6 +190,6 @@ def test_wrong_usage_is_told_in_one_line(flags, code, message, tmp_path):
 
 def test_a_port_that_is_taken_is_told(client, exported):
     port = str(client.base_url.port)
-    words = command("--model_base_path", exported, "--rest_api_port", port)
+    words = command("--model_base_path", exported, "--rest_api_port", port, "--port", "0")
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and f"cannot listen on 127.0.0.1:{port}" in done.stderr
