@@ -91,6 +91,7 @@ def _fill(
 ) -> None:
     from models_export.signatures import write_saved_model
     from models_export.verification import TOLERANCES, UNITS, verify
+    from models_export.warmup import example_requests, write_warmup
 
     note(f"exporting {title}")
     write_saved_model(model, folder)
@@ -101,8 +102,8 @@ def _fill(
             f"  {signature}: max difference {difference:.2g} {UNITS[signature]} "
             f"(allowed {TOLERANCES[signature]:g})"
         )
+    write_warmup(folder, name, example_requests(model.input_shape[1]))
     extra = folder / EXTRA
-    extra.mkdir()
     write_json(extra / "statistics.json", statistics)
     write_json(extra / "export.json", _description(name, differences))
 

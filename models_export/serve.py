@@ -164,6 +164,7 @@ class Server:
         from models_export.serving.batching import Batcher, BatchingParameters
         from models_export.serving.predictor import Predictor
         from models_export.serving.rest import RestApi
+        from models_export.serving.servable import load_warm
         from models_export.serving.store import ModelStore
         from models_export.serving.text_protos import read_batching, read_metrics_path
         from pipelines.photo_files import MAX_PIXELS
@@ -173,7 +174,7 @@ class Server:
             file = config.batching_parameters_file
             parameters = read_batching(file) if file else BatchingParameters()
         monitoring = config.monitoring_config_file
-        self.store: ModelStore = ModelStore(_models(config))
+        self.store: ModelStore = ModelStore(_models(config), load_warm)
         self._batcher: Batcher = Batcher(parameters)
         self._predictor = Predictor(
             self._batcher,

@@ -13,6 +13,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from models_export.serving.statuses import Code, ServingError, invalid
+from models_export.warmup import read_warmup
 
 DEFAULT_SIGNATURE = "serving_default"
 _SERVE_TAG = "serve"
@@ -103,6 +104,21 @@ class Servable:
                 always_print_fields_with_no_presence=True,
             )
         return whole
+
+
+def load_warm(name: str, version: int, folder: Path) -> Servable:
+    """Loads a version and replays its warm-up records on it.
+
+    Raises:
+        ServingError: it cannot be loaded, or a record cannot be replayed.
+    """
+    servable = Servable(name, version, folder)
+    try:
+        for signature, inputs in read_warmup(folder):
+            servable.run(signature, inputs)
+    except ValueError as error:
+        raise ServingError(Code.INTERNAL, str(error)) from error
+    return servable
 
 
 def _signature_definitions(folder: Path) -> dict[str, meta_graph_pb2.SignatureDef]:

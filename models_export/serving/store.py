@@ -62,13 +62,13 @@ class ModelStore:
 
     Args:
         configs: the models by name.
-        load: makes a servable of name, version and folder, warmed up; raises ServingError.
+        load: makes a servable of name, version and folder; raises ServingError.
     """
 
     def __init__(
         self,
         configs: Mapping[str, ModelConfig],
-        load: Callable[[str, int, Path], Servable] = Servable,
+        load: Callable[[str, int, Path], Servable],
     ) -> None:
         self._configs = dict(configs)
         self._load = load

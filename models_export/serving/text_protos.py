@@ -1,62 +1,52 @@
 """TensorFlow Serving's configuration files: protocol buffers in text form.
 
-The messages are described here, as far as the server heeds them, because the package that has them
-(tensorflow-serving-api) is an extra. What is unknown is an error, as there.
+What is unknown in them is an error, as there.
 """
 
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf import text_format
 
 from models_export.serving import metrics
 from models_export.serving.batching import BatchingParameters
+from models_export.serving.messages import Field, message_class
 from models_export.serving.store import ModelConfig
 from pipelines.errors import ColorizerError
 
-_PACKAGE = "colorizer.serving"
-_Field = descriptor_pb2.FieldDescriptorProto
-_TYPES = {
-    "string": _Field.TYPE_STRING,
-    "int64": _Field.TYPE_INT64,
-    "uint32": _Field.TYPE_UINT32,
-    "bool": _Field.TYPE_BOOL,
-}
-
-# Name of a message: its fields, by name: type, and whether it is repeated. model_servers'
 # model_server_config.proto, file_system_storage_path_source.proto, monitoring_config.proto,
 # session_bundle_config.proto.
-_MESSAGES: dict[str, dict[str, tuple[str, bool]]] = {
-    "ModelServerConfig": {"model_config_list": ("ModelConfigList", False)},
-    "ModelConfigList": {"config": ("ModelConfig", True)},
+_MESSAGES = {
+    "ModelServerConfig": {"model_config_list": Field("ModelConfigList", 1)},
+    "ModelConfigList": {"config": Field("ModelConfig", 1, repeated=True)},
     "ModelConfig": {
-        "name": ("string", False),
-        "base_path": ("string", False),
-        "model_platform": ("string", False),
-        "model_version_policy": ("Policy", False),
-        "version_labels": ("Label", True),
+        "name": Field("string", 1),
+        "base_path": Field("string", 2),
+        "model_platform": Field("string", 4),
+        "model_version_policy": Field("Policy", 7),
+        "version_labels": Field("Label", 8, repeated=True),
     },
     "Policy": {
-        "latest": ("Latest", False),
-        "all": ("All", False),
-        "specific": ("Specific", False),
+        "latest": Field("Latest", 100),
+        "all": Field("All", 101),
+        "specific": Field("Specific", 102),
     },
-    "Latest": {"num_versions": ("uint32", False)},
+    "Latest": {"num_versions": Field("uint32", 1)},
     "All": {},
-    "Specific": {"versions": ("int64", True)},
-    "Label": {"key": ("string", False), "value": ("int64", False)},
-    "MonitoringConfig": {"prometheus_config": ("PrometheusConfig", False)},
-    "PrometheusConfig": {"enable": ("bool", False), "path": ("string", False)},
-    "Int64": {"value": ("int64", False)},
-    "Text": {"value": ("string", False)},
+    "Specific": {"versions": Field("int64", 1, repeated=True)},
+    "Label": {"key": Field("string", 1), "value": Field("int64", 2)},
+    "MonitoringConfig": {"prometheus_config": Field("PrometheusConfig", 1)},
+    "PrometheusConfig": {"enable": Field("bool", 1), "path": Field("string", 2)},
+    "Int64": {"value": Field("int64", 1)},
+    "Text": {"value": Field("string", 1)},
     "BatchingParameters": {
-        "max_batch_size": ("Int64", False),
-        "batch_timeout_micros": ("Int64", False),
-        "max_enqueued_batches": ("Int64", False),
-        "num_batch_threads": ("Int64", False),
-        "thread_pool_name": ("Text", False),
-        "allowed_batch_sizes": ("int64", True),
-        "pad_variable_length_inputs": ("bool", False),
+        "max_batch_size": Field("Int64", 1),
+        "batch_timeout_micros": Field("Int64", 2),
+        "max_enqueued_batches": Field("Int64", 3),
+        "num_batch_threads": Field("Int64", 4),
+        "thread_pool_name": Field("Text", 5),
+        "allowed_batch_sizes": Field("int64", 6, repeated=True),
+        "pad_variable_length_inputs": Field("bool", 7),
     },
 }
 
@@ -120,26 +110,7 @@ def _read(path: Path, name: str) -> Any:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ColorizerError(f"{path}: cannot be read: {error}") from error
-    descriptor = _pool().FindMessageTypeByName(f"{_PACKAGE}.{name}")
     try:
-        return text_format.Parse(text, message_factory.GetMessageClass(descriptor)())
+        return text_format.Parse(text, message_class(name, _MESSAGES)())
     except text_format.ParseError as error:
         raise ColorizerError(f"{path}: {error}") from error
-
-
-def _pool() -> descriptor_pool.DescriptorPool:
-    pool = descriptor_pool.DescriptorPool()
-    file = descriptor_pb2.FileDescriptorProto(name="serving.proto", package=_PACKAGE)
-    file.syntax = "proto3"
-    for message, fields in _MESSAGES.items():
-        described = file.message_type.add(name=message)
-        for number, (name, (kind, repeated)) in enumerate(fields.items(), start=1):
-            label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
-            field = described.field.add(name=name, number=number, label=label)
-            if kind in _TYPES:
-                field.type = _TYPES[kind]
-            else:
-                field.type = _Field.TYPE_MESSAGE
-                field.type_name = f".{_PACKAGE}.{kind}"
-    pool.Add(file)
-    return pool

@@ -10,6 +10,7 @@ from models_export.serving.app import Limits, build_app
 from models_export.serving.batching import Batcher
 from models_export.serving.predictor import Predictor
 from models_export.serving.rest import RestApi
+from models_export.serving.servable import load_warm
 from models_export.serving.store import ModelConfig, ModelStore
 
 
@@ -82,7 +83,7 @@ def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(base_path: Path) -> ModelStore:
     """A store that serves both versions, one of them with a label."""
     config = ModelConfig(base_path, labels={"stable": 123, "lost": 7}, latest=None)
-    store = ModelStore({"half_plus_two": config, "a model": config})
+    store = ModelStore({"half_plus_two": config, "a model": config}, load_warm)
     store.update()
     return store
 

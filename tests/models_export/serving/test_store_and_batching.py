@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models_export.serving.batching import Batcher, BatchingParameters
-from models_export.serving.servable import Servable
+from models_export.serving.servable import Servable, load_warm
 from models_export.serving.statuses import Code, ServingError
 from models_export.serving.store import ModelConfig, ModelStore, State
 
@@ -26,7 +26,7 @@ def folder(base_path: Path, tmp_path: Path) -> Path:
 
 
 def test_the_highest_version_answers_and_a_new_one_takes_over(folder):
-    store = ModelStore({"m": ModelConfig(folder)})
+    store = ModelStore({"m": ModelConfig(folder)}, load_warm)
     assert not store.is_ready
     store.update()
     assert store.is_ready and states(store) == {1: State.AVAILABLE}
@@ -43,7 +43,7 @@ def test_the_highest_version_answers_and_a_new_one_takes_over(folder):
 
 
 def test_a_version_that_fails_leaves_the_old_one_at_work(folder):
-    store = ModelStore({"m": ModelConfig(folder)})
+    store = ModelStore({"m": ModelConfig(folder)}, load_warm)
     store.update()
     (folder / "2").mkdir()
     (folder / "2" / "saved_model.pb").write_bytes(b"\xff\xff")
@@ -58,7 +58,7 @@ def test_a_version_that_fails_leaves_the_old_one_at_work(folder):
 
 
 def test_versions_that_are_removed_are_dropped(folder):
-    store = ModelStore({"m": ModelConfig(folder)})
+    store = ModelStore({"m": ModelConfig(folder)}, load_warm)
     store.update()
     shutil.rmtree(folder / "1")
     store.update()
@@ -71,7 +71,7 @@ def test_chosen_versions_answer_side_by_side(folder):
     for version in (2, 3):
         shutil.copytree(folder / "1", folder / str(version))
     config = ModelConfig(folder, versions=(1, 3), labels={"old": 1})
-    store = ModelStore({"m": config})
+    store = ModelStore({"m": config}, load_warm)
     store.update()
     assert states(store) == {1: State.AVAILABLE, 3: State.AVAILABLE}
     assert store.get("m").version == 3 and store.get("m", label="old").version == 1
