@@ -15,6 +15,7 @@ COMMANDS = [
     "colorizer.colorize",
     "models_export.export",
     "models_export.serve",
+    "models_export.client",
 ]
 
 

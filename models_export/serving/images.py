@@ -11,6 +11,7 @@ from colorizer.images.formats import HEAD_BYTES, kind_of
 from colorizer.images.reading import decode_photo
 from models_export.serving.statuses import invalid
 from pipelines.errors import PhotoError
+from pipelines.photo_files import MAX_PIXELS
 
 # The input of `colorize_bytes`.
 INPUT = "image_bytes"
@@ -34,7 +35,7 @@ def settled(photos: np.ndarray, max_pixels: int) -> np.ndarray:
     result = np.empty(photos.shape, object)
     for place, content in np.ndenumerate(photos):
         with _named(place):
-            result[place] = _settled(content, max_pixels)
+            result[place] = settled_photo(content, max_pixels)
     return result
 
 
@@ -58,7 +59,12 @@ def _named(place: tuple[int, ...]) -> Iterator[None]:
         raise invalid(f"{INPUT}{number}: {error.reason}") from error
 
 
-def _settled(content: bytes, max_pixels: int) -> bytes:
+def settled_photo(content: bytes, max_pixels: int = MAX_PIXELS) -> bytes:
+    """Does the same for one photo.
+
+    Raises:
+        PhotoError: it is none, damaged or too large.
+    """
     if _is_plain(content, max_pixels):
         return content
     photo = decode_photo(io.BytesIO(content), INPUT)

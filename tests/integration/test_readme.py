@@ -46,8 +46,8 @@ def ran(home: Path, line: str) -> str:
 
 def test_the_whole_way(home):
     lines = [line for line in COMMANDS if line.startswith("python ")]
-    assert len(lines) == 14
-    serving = lines.pop()
+    assert len(lines) == 15
+    client, serving = lines.pop(), lines.pop()
     for line in lines:
         begins = "colorizer.fit" in line and "--resume" not in line
         printed = ran(home, f"{line} {QUICK}" if begins else line)
@@ -67,14 +67,14 @@ def test_the_whole_way(home):
     subprocess.run([sys.executable, "-c", python], cwd=home, check=True, capture_output=True)
     assert (home / "old_in_colour.png").is_file()
 
-    check_server(home, serving)
+    check_server(home, serving, client)
 
     ran(home, "python -m colorizer.evaluate --model exported/colorizer --data photos/val --json e")
     from_export = json.loads((home / "e").read_text())
     assert from_export["psnr"] == pytest.approx(scores["psnr"], abs=0.01)
 
 
-def check_server(home: Path, line: str) -> None:
+def check_server(home: Path, line: str, client: str) -> None:
     assert line.startswith("python -m models_export.serve ")
     words = [sys.executable, *shlex.split(line)[1:]]
     with subprocess.Popen(words, cwd=home, stdout=subprocess.PIPE, text=True) as process:
@@ -87,8 +87,10 @@ def check_server(home: Path, line: str) -> None:
             subprocess.check_output(["bash", "-c", request], cwd=home, text=True)
             for request in REQUESTS
         ]
+        assert "failed" in ran(home, client)
         process.terminate()
         assert process.wait(60) == 0
+    assert len(list((home / "from_server").iterdir())) == len(list((home / "old_album").iterdir()))
     status, _, colorized = answers
     assert json.loads(status)["model_version_status"][0]["state"] == "AVAILABLE"
     (answer,) = json.loads((home / "answer.json").read_text())["predictions"]
