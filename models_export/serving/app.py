@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 import anyio
@@ -40,11 +40,13 @@ class Limits:
         body_bytes: of a body, as it comes and inflated.
         body_seconds: for a body to arrive.
         requests: worked on at once; what comes then is refused at once.
+        total_bytes: of all bodies that are held at once; what comes then is refused.
     """
 
     body_bytes: int = 64 << 20
     body_seconds: float = 30.0
     requests: int = 128
+    total_bytes: int = 1 << 30
 
 
 def build_app(
@@ -66,6 +68,7 @@ def build_app(
     """
     metrics = Metrics()
     workers = anyio.CapacityLimiter(limits.requests)
+    memory = _Memory(limits.total_bytes)
 
     async def rest(request: Request) -> Response:
         headers = dict(_CORS_HEADERS) if cors else {}
@@ -73,7 +76,7 @@ def build_app(
             origin = request.headers.get("origin", "")
             return Response(status_code=200 if "://" in origin else 400, headers=headers)
         started = time.monotonic()
-        answer = await _answered(request, api, limits, workers)
+        answer = await _answered(request, api, limits, workers, memory)
         seconds = time.monotonic() - started
         metrics.take(answer.model, answer.action, answer.code, seconds)
         return Response(answer.body, answer.http_status, headers, "application/json")
@@ -101,21 +104,58 @@ def build_app(
     return app
 
 
+class _Memory:
+    """Counts the bytes of the bodies that are held. Only the event loop's thread touches it."""
+
+    def __init__(self, total: int) -> None:
+        self._left = total
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[Callable[[int], None]]:
+        """Gives a function that takes so many bytes more; all are given back at the end."""
+        taken = 0
+
+        def take(size: int) -> None:
+            nonlocal taken
+            if size > self._left:
+                raise ServingError(Code.UNAVAILABLE, "The server is busy: its memory is in use")
+            self._left -= size
+            taken += size
+
+        try:
+            yield take
+        finally:
+            self._left += taken
+
+
 async def _answered(
-    request: Request, api: RestApi, limits: Limits, workers: anyio.CapacityLimiter
+    request: Request,
+    api: RestApi,
+    limits: Limits,
+    workers: anyio.CapacityLimiter,
+    memory: _Memory,
 ) -> Answer:
     if workers.available_tokens < 1:
         return _refused(ServingError(Code.UNAVAILABLE, "The server is busy: too many requests"))
     # Reserved before the body is read: bodies of waiting requests would fill the memory.
     async with _reserved(workers) as private:
-        try:
-            body = await _body(request, limits)
-        except ServingError as error:
-            return _refused(error)
-        path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
-        return await anyio.to_thread.run_sync(
-            api.answer, request.method, path, body, limiter=private
-        )
+        with memory.held() as take:
+            return await _worked_on(request, api, limits, private, take)
+
+
+async def _worked_on(
+    request: Request,
+    api: RestApi,
+    limits: Limits,
+    private: anyio.CapacityLimiter,
+    take: Callable[[int], None],
+) -> Answer:
+    try:
+        body = await _body(request, limits, take)
+    except ServingError as error:
+        return _refused(error)
+    path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
+    return await anyio.to_thread.run_sync(api.answer, request.method, path, body, limiter=private)
 
 
 @contextlib.asynccontextmanager
@@ -133,7 +173,7 @@ def _refused(error: ServingError) -> Answer:
     return Answer(error.code, error_response(error.message))
 
 
-async def _body(request: Request, limits: Limits) -> bytes:
+async def _body(request: Request, limits: Limits, take: Callable[[int], None]) -> bytes:
     """Reads the body as it comes, inflated where it is gzip.
 
     Raises:
@@ -158,13 +198,18 @@ async def _body(request: Request, limits: Limits) -> bytes:
                 size += len(chunk)
                 if size > limits.body_bytes:
                     raise too_large
+                take(len(chunk))
                 chunks.append(chunk)
     except TimeoutError:
         raise ServingError(Code.DEADLINE_EXCEEDED, "The request did not arrive in time") from None
     except ClientDisconnect:
         raise ServingError(Code.CANCELLED, "The client has gone") from None
     body = b"".join(chunks)
-    return body if encoding == "identity" else _inflated(body, limits.body_bytes, too_large)
+    if encoding == "identity":
+        return body
+    inflated = _inflated(body, limits.body_bytes, too_large)
+    take(len(inflated))
+    return inflated
 
 
 def _inflated(body: bytes, limit: int, too_large: ServingError) -> bytes:

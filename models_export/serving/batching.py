@@ -30,7 +30,8 @@ class BatchingParameters:
     max_enqueued_batches: int = 16
 
 
-@dataclass
+# Compared by identity: arrays are not equal or unequal as a whole.
+@dataclass(eq=False)
 class _Task:
     servable: Servable
     signature: str

@@ -111,6 +111,16 @@ def scope_of(method: str, path: str, headers: list[tuple[bytes, bytes]]) -> dict
     }
 
 
+def test_bodies_together_are_bounded_and_given_back(api):
+    client = TestClient(build_app(api, lambda: True, Limits(total_bytes=100)))
+    for _ in range(20):
+        assert client.post(PREDICT, content=BODY).status_code == 200
+    answer = client.post(PREDICT, content=BODY + bytes(100))
+    assert answer.status_code == 503
+    assert answer.json() == {"error": "The server is busy: its memory is in use"}
+    assert client.post(PREDICT, content=BODY).status_code == 200
+
+
 def test_cors_only_where_it_is_asked_for(client, api):
     answer = client.options(PREDICT, headers={"origin": "https://example.org"})
     assert answer.status_code == 200

@@ -119,6 +119,19 @@ def test_requests_that_wait_together_run_together_and_get_their_own():
     batcher.close()
 
 
+def test_requests_of_two_kinds_in_turn_run_as_two_batches():
+    recorder = Recorder()
+    batcher = Batcher(BatchingParameters(max_batch_size=8, batch_timeout_micros=0))
+    held_up(batcher, recorder)
+    kinds = [np.ones((2, 3)), np.ones((2, 5)), np.ones((2, 3)), np.ones((2, 5))]
+    answers = [batcher.submit(recorder, "", {"x": number * x}) for number, x in enumerate(kinds)]
+    recorder.go.set()
+    for number, (answer, x) in enumerate(zip(answers, kinds, strict=True)):
+        np.testing.assert_array_equal(answer.result(30)["y"], 2 * number * x)
+    assert recorder.batches == [1, 4, 4]
+    batcher.close()
+
+
 def test_only_the_request_that_is_to_blame_hears_of_it():
     recorder = Recorder()
     batcher = Batcher(BatchingParameters(max_batch_size=8))
