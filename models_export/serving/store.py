@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from colorizer.command import note
 from models_export.serving.servable import Servable
 from models_export.serving.statuses import Code, ServingError, invalid
 
@@ -156,8 +157,13 @@ class ModelStore:
         self._tell(name, VersionStatus(version, State.LOADING))
         try:
             servable = self._load(name, version, folder)
-        except ServingError as error:
-            self._tell(name, VersionStatus(version, State.END, error.code, error.message))
+        # Whatever is wrong with it, the other versions and models go on.
+        except Exception as error:
+            known = error if isinstance(error, ServingError) else None
+            code = known.code if known else Code.INTERNAL
+            message = known.message if known else f"{type(error).__name__}: {error}"
+            note(f"model {name}, version {version}: cannot be served: {message}")
+            self._tell(name, VersionStatus(version, State.END, code, message))
             return
         with self._lock:
             self._servables[name][version] = servable

@@ -42,7 +42,7 @@ def test_the_highest_version_answers_and_a_new_one_takes_over(folder):
         store.get("m", 1)
 
 
-def test_a_version_that_fails_leaves_the_old_one_at_work(folder):
+def test_a_version_that_fails_leaves_the_old_one_at_work(folder, capsys):
     store = ModelStore({"m": ModelConfig(folder)}, load_warm)
     store.update()
     (folder / "2").mkdir()
@@ -52,9 +52,21 @@ def test_a_version_that_fails_leaves_the_old_one_at_work(folder):
     assert states(store) == {1: State.AVAILABLE, 2: State.END}
     (failed,) = store.statuses("m", 2)
     assert failed.code is Code.INTERNAL and "is damaged" in failed.message
+    assert "model m, version 2: cannot be served: " in capsys.readouterr().err
     shutil.rmtree(folder / "2")
     store.update()
     assert states(store) == {1: State.AVAILABLE}
+
+
+def test_a_loader_that_breaks_is_told_too(folder):
+    def broken(name: str, version: int, folder: Path) -> Servable:
+        raise KeyError("x")
+
+    store = ModelStore({"m": ModelConfig(folder)}, broken)
+    store.update()
+    (status,) = store.statuses("m")
+    assert (status.state, status.code) == (State.END, Code.INTERNAL)
+    assert status.message == "KeyError: 'x'"
 
 
 def test_versions_that_are_removed_are_dropped(folder):
