@@ -23,7 +23,7 @@ class Style(NamedTuple):
 
 
 # Chosen on validation photos by benchmarks/vivid_style.py.
-STYLES = {"faithful": Style(1.0, 0.0), "vivid": Style(0.38, 0.9)}
+STYLES = {"faithful": Style(0.7, 0.0), "vivid": Style(0.38, 0.9)}
 DEFAULT_STYLE = "faithful"
 
 
