@@ -1,5 +1,6 @@
 """Batch normalization as one operation, for training: three times as fast on a CPU."""
 
+import random
 from typing import Any
 
 import keras
@@ -20,7 +21,11 @@ def with_fused_norms(network: keras.Model) -> keras.Model:
         kind = FusedBatchNormalization if plain else type(layer)
         return kind.from_config(layer.get_config())
 
+    # A copy draws seeds for weights that are overwritten at once. What is built next shall have the
+    # seeds that it would have had without it, so that several devices begin as one does.
+    state = random.getstate()
     clone = keras.models.clone_model(network, clone_function=fused)
+    random.setstate(state)
     clone.set_weights(network.get_weights())
     return clone
 

@@ -74,3 +74,15 @@ def test_a_network_keeps_weights_precision_and_function(precision):
     np.testing.assert_allclose(
         fused(lightness, training=True), network(lightness, training=True), atol=2e-2
     )
+
+
+def test_what_is_built_next_has_the_weights_that_it_would_have_had():
+    kernels = []
+    for copies in (False, True):
+        keras.utils.set_random_seed(1)
+        network = models.build("cnn", image_size=32, encoder_filters=(2, 2, 2, 2, 2))
+        if copies:
+            with_fused_norms(network)
+        kernels.append(models.build_discriminator("patch", image_size=32, filters=(2, 2)).weights)
+    for without, after in zip(*kernels, strict=True):
+        np.testing.assert_array_equal(without, after)
