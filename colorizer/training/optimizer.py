@@ -63,6 +63,9 @@ def build_optimizer(
 class LayerwiseAdamW(keras.optimizers.AdamW):
     """AdamW whose rate differs from variable to variable (Howard and Ruder 2018, ULMFiT).
 
+    On one device a variable is updated by TensorFlow's own operation for Adam, which does in one
+    pass what Keras's dozen operations do: half the time.
+
     Args:
         *args: those of `keras.optimizers.AdamW`.
         factors: for each variable, in the order in which it is built for them, a factor on its
@@ -78,11 +81,31 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         """Updates one variable."""
         if self.factors is not None:
             learning_rate = learning_rate * self.factors[self._get_variable_index(variable)]
-        super().update_step(gradient, variable, learning_rate)
+        if self.amsgrad or tf.distribute.has_strategy():
+            super().update_step(gradient, variable, learning_rate)
+            return
+        index = self._get_variable_index(variable)
+        step = keras.ops.cast(self.iterations + 1, "float32")
+        tf.raw_ops.ResourceApplyAdam(
+            var=_handle(variable),
+            m=_handle(self._momentums[index]),
+            v=_handle(self._velocities[index]),
+            beta1_power=tf.pow(self.beta_1, step),
+            beta2_power=tf.pow(self.beta_2, step),
+            lr=tf.cast(learning_rate, tf.float32),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=tf.cast(gradient, tf.float32),
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Gives the arguments that rebuild the optimizer."""
         return {**super().get_config(), "factors": self.factors}
+
+
+def _handle(variable: Any) -> Tensor:
+    return (variable.value if isinstance(variable, keras.Variable) else variable).handle
 
 
 class PacedRate(keras.optimizers.schedules.LearningRateSchedule):

@@ -4,6 +4,7 @@ import signal
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from colorizer.command import Terminated
@@ -16,7 +17,7 @@ from colorizer.training.checkpoint import (
     save_checkpoint,
 )
 from colorizer.training.interruption import OutOfTime, StopRequest
-from colorizer.training.optimizer import build_optimizer
+from colorizer.training.optimizer import LayerwiseAdamW, build_optimizer
 from colorizer.training.pictures import sample_grid, save_learning_curve
 from pipelines.errors import ColorizerError
 
@@ -177,3 +178,24 @@ def test_learning_curve_has_a_panel_for_what_there_is(tmp_path, more, panels):
     with Image.open(tmp_path / "curve.png") as image:
         assert image.size[0] > 400
         assert (image.size[1] > image.size[0] * 0.7) == (panels > 1)
+
+
+@pytest.mark.parametrize("accumulation", [1, 3])
+def test_the_fused_update_is_adamw_s(accumulation):
+    random = np.random.default_rng(0)
+    gradients = [random.normal(size=(4, 3)).astype(np.float32) for _ in range(6)]
+    found = []
+    for kind in (keras.optimizers.AdamW, LayerwiseAdamW):
+        variable = keras.Variable(np.ones((4, 3), np.float32))
+        optimizer = kind(
+            1e-2,
+            weight_decay=0.1,
+            beta_1=0.5,
+            gradient_accumulation_steps=accumulation if accumulation > 1 else None,
+        )
+        optimizer.build([variable])
+        for gradient in gradients:
+            optimizer.apply([tf.constant(gradient)])
+        found.append([variable.numpy(), *(v.numpy() for v in optimizer.variables)])
+    for theirs, ours in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
