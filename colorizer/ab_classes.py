@@ -128,8 +128,8 @@ def _along(share: Tensor, end: int) -> Tensor:
 class AnnealedMean(layers.Layer):
     """From logits of the classes to ab: the mean of the softmax at a temperature (Zhang 2016).
 
-    At temperature 1 it is the mean of the predicted distribution; towards 0
-    it goes to the likeliest class, vivid and spotty. Zhang et al. take 0.38. In float32.
+    At temperature 1 it is the mean of the predicted distribution; towards 0 it goes to the
+    likeliest class, vivid and spotty. Zhang et al. take 0.38. In float32.
 
     Input: (..., CLASSES). Output: (..., 2) in [-1, 1].
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from colorizer.command import import_tensorflow, parse, run
-from pipelines.errors import ColorizerError, NoPhotosError, PhotoError
+from pipelines.errors import ColorizerError, PhotoError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -75,36 +75,26 @@ def colorize_files(arguments: Arguments) -> int:
         UsageError: a style is asked for that the model does not know.
     """
     # Late, here and below: none of it may slow down --help.
-    from colorizer.colorizing.inputs import find_sources
-    from colorizer.colorizing.outputs import name_outputs
+    from colorizer.colorizing.planning import plan
 
     output = arguments.output
-    if output.exists() and not output.is_dir():
-        raise ColorizerError(f"{output}: is not a folder")
-    found = find_sources(arguments.inputs, output)
-    if not found.sources and not found.errors:
-        raise NoPhotosError(f"no photos found in {', '.join(arguments.inputs)}")
-    jobs, nameless = name_outputs(found.sources, output, f".{arguments.format}", found.passed_over)
-    waiting = [job for job in jobs if not (arguments.skip_existing and _is_there(job.target))]
-    errors = found.errors + nameless
+    work = plan(
+        arguments.inputs,
+        output,
+        f".{arguments.format}",
+        skip_existing=arguments.skip_existing,
+    )
 
     import_tensorflow()
     from colorizer.inference import load
 
     colorizer = load(arguments.model).styled(arguments.style)
-    failed = _colorize_all(colorizer, waiting, errors, arguments)
+    failed = _colorize_all(colorizer, work.waiting, work.errors, arguments)
     print(
-        f"{len(waiting) - failed} done, {len(jobs) - len(waiting)} skipped, "
-        f"{failed + len(errors)} failed, {len(found.passed_over)} passed over: {output}"
+        f"{len(work.waiting) - failed} done, {work.skipped} skipped, "
+        f"{failed + len(work.errors)} failed, {work.passed_over} passed over: {output}"
     )
-    return 1 if failed or errors else 0
-
-
-def _is_there(target: Path) -> bool:
-    try:
-        return target.is_file()
-    except OSError:
-        return False  # A name too long for the file system: writing it will say so.
+    return 1 if failed or work.errors else 0
 
 
 @dataclass

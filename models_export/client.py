@@ -20,7 +20,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from colorizer.command import note, parse, run
 from colorizer.files import replacing
-from pipelines.errors import ColorizerError, NoPhotosError, PhotoError, UsageError
+from pipelines.errors import ColorizerError, PhotoError, UsageError
 
 if TYPE_CHECKING:
     from colorizer.colorizing.outputs import Job
@@ -157,28 +157,21 @@ def colorize_through(config: ClientConfig) -> int:
     """
     from tqdm import tqdm
 
-    from colorizer.colorizing.inputs import find_sources
-    from colorizer.colorizing.outputs import name_outputs
+    from colorizer.colorizing.planning import plan
 
     client = ServingClient(config.url, config.model, config.timeout_seconds)
-    if config.output.exists() and not config.output.is_dir():
-        raise ColorizerError(f"{config.output}: is not a folder")
-    found = find_sources(config.inputs, config.output)
-    if not found.sources and not found.errors:
-        raise NoPhotosError(f"no photos found in {', '.join(config.inputs)}")
-    jobs, nameless = name_outputs(found.sources, config.output, ".png", found.passed_over)
+    work = plan(config.inputs, config.output, ".png", skip_existing=config.skip_existing)
     # Once, before a thousand photos fail for one reason.
     client.status()
-    waiting = [job for job in jobs if not (config.skip_existing and job.target.is_file())]
-    errors: list[ColorizerError] = [*found.errors, *nameless]
     with ThreadPoolExecutor(config.parallel) as pool:
-        done = pool.map(lambda job: _colorized(client, job), waiting)
-        errors += filter(None, tqdm(done, total=len(waiting), unit="photo", file=sys.stderr))
+        done = pool.map(lambda job: _colorized(client, job), work.waiting)
+        told = list(tqdm(done, total=len(work.waiting), unit="photo", file=sys.stderr))
+    failed = [error for error in told if error is not None]
+    errors = [*work.errors, *failed]
     for error in errors:
         note(f"error: {error}")
-    skipped = len(jobs) - len(waiting)
-    coloured = len(jobs) + len(nameless) + len(found.errors) - skipped - len(errors)
-    print(f"{coloured} done, {skipped} skipped, {len(errors)} failed: {config.output}")
+    coloured = len(work.waiting) - len(failed)
+    print(f"{coloured} done, {work.skipped} skipped, {len(errors)} failed: {config.output}")
     return 1 if errors else 0
 
 
