@@ -10,14 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from colorizer.command import import_tensorflow, note, parse, run
 from colorizer.files import write_json
-from models_export.versions import check_place, publish
+from models_export.versions import EXTRA, check_place, publish
 from pipelines.errors import ColorizerError
 
 if TYPE_CHECKING:
     import keras
-
-# Servers leave this folder of a SavedModel alone: it is for what travels with a model.
-EXTRA = "assets.extra"
 
 
 class ExportConfig(BaseModel):

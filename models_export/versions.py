@@ -14,6 +14,9 @@ from pathlib import Path
 
 from pipelines.errors import ColorizerError, UsageError
 
+# Servers leave this folder of a SavedModel alone: it is for what travels with a model.
+EXTRA = "assets.extra"
+
 
 def next_version(models: Path) -> int:
     """Returns one more than the highest version in `models`, 1 where there is none.

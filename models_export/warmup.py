@@ -15,8 +15,9 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from models_export.serving.messages import Field, message_class
+from models_export.versions import EXTRA
 
-PLACE = Path("assets.extra") / "tf_serving_warmup_requests"
+PLACE = Path(EXTRA) / "tf_serving_warmup_requests"
 MAX_RECORDS = 1000
 """TensorFlow Serving loads no version with more."""
 
