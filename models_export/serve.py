@@ -110,35 +110,10 @@ def _models(config: ServeConfig) -> "dict[str, ModelConfig]":
 
 def _listen(server: "Server", config: ServeConfig) -> int:
     """Answers requests until SIGTERM or SIGINT."""
-    import uvicorn
+    from models_export.serving.listener import Listener
 
-    class Listener(uvicorn.Server):
-        async def startup(self, sockets: Any = None) -> None:
-            await super().startup(sockets)
-            for listening in self.servers:
-                host, port = listening.sockets[0].getsockname()[:2]
-                print(f"REST interface on http://{host}:{port}", flush=True)
-
-        def handle_exit(self, sig: int, frame: Any) -> None:
-            # Not as uvicorn does, which raises the signal again when all is done: to be told to
-            # end is no failure.
-            server.end()
-            self.should_exit = True
-
-    listener = Listener(
-        uvicorn.Config(
-            server.app,
-            host=config.host,
-            port=config.rest_api_port,
-            log_level="warning",
-            http="h11",
-            loop="asyncio",
-            lifespan="off",
-            timeout_keep_alive=60,
-            timeout_graceful_shutdown=config.rest_api_timeout_in_ms // 1000 + 5,
-            server_header=False,
-        )
-    )
+    drain_seconds = config.rest_api_timeout_in_ms // 1000 + 5
+    listener = Listener(server.app, config.host, config.rest_api_port, drain_seconds, server.end)
     try:
         listener.run()
     except SystemExit:

@@ -34,6 +34,10 @@ def test_wheel_holds_every_module_and_command(tmp_path):
         for pattern in ("*.py", "py.typed", "manifest.json", "weights.npz", "MODEL_CARD.md")
         for path in (ROOT / package).rglob(pattern)
     }
+    serving = ROOT / "models_export" / "serving"
+    source.add("models_export/serving/openapi.json")
+    for pattern in ("*.html", "*.css", "*.js", "*.svg", "vendor/*"):
+        source |= {path.relative_to(ROOT).as_posix() for path in (serving / "page").glob(pattern)}
     assert {name for name in names if ".dist-info/" not in name} == source
     assert any(name.endswith("LICENSE") for name in names)
     for name in ("fit", "evaluate", "colorize", "export"):

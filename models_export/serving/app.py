@@ -6,15 +6,18 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from models_export.serving.json_responses import error_response
 from models_export.serving.metrics import Metrics
+from models_export.serving.page import page_routes
 from models_export.serving.rest import Answer, RestApi
 from models_export.serving.statuses import Code, ServingError, invalid
 
@@ -22,14 +25,26 @@ _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
+    " img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'",
 }
 _CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, GET",
     "Access-Control-Allow-Headers": "Content-Type",
 }
+_OPENAPI = (Path(__file__).resolve().parent / "openapi.json").read_bytes()
 _INFLATED_AT_ONCE = 1 << 16
 _LENGTH_DIGITS = 15
+
+
+class _Anything(StringConvertor):
+    # Starlette's own "path" stops at a line feed, percent-encoded.
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("anything", _Anything())
 
 
 @dataclass(frozen=True)
@@ -90,11 +105,16 @@ def build_app(
     async def measured(_: Request) -> Response:
         return Response(metrics.page(), media_type="text/plain; version=0.0.4")
 
+    async def described(_: Request) -> Response:
+        return Response(_OPENAPI, media_type="application/json")
+
     methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"]
     routes = [
+        *page_routes(api.photo_models),
+        Route("/openapi.json", described),
         Route("/healthz", healthy),
         Route("/readyz", ready),
-        Route("/v1/{rest:path}", rest, methods=methods),
+        Route("/v1/{rest:anything}", rest, methods=methods),
         Route("/v1", rest, methods=methods),
     ]
     if metrics_path:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from models_export.serving import images
 from models_export.serving.json_requests import read_predict_request
 from models_export.serving.json_responses import error_response, predict_response
 from models_export.serving.paths import Target, parse_path
@@ -63,6 +64,17 @@ class RestApi:
         except ServingError as error:
             code, content = error.code, error_response(error.message)
         return Answer(code, content, target.model, target.action)
+
+    def photo_models(self) -> list[str]:
+        """Names the models that answer a photo by default."""
+        return [name for name in self._store.names if self._takes_photos(name)]
+
+    def _takes_photos(self, name: str) -> bool:
+        try:
+            return set(self._store.get(name).inputs("")) == {images.INPUT}
+        except ServingError:
+            # It is still loading, or failed to.
+            return False
 
     def _body(self, target: Target, body: bytes) -> bytes:
         if target.action == "predict":

@@ -134,6 +134,11 @@ class ModelStore:
         return [known[number] for number in sorted(known)]
 
     @property
+    def names(self) -> list[str]:
+        """Names of the models, whether they answer or not."""
+        return list(self._configs)
+
+    @property
     def is_ready(self) -> bool:
         """Whether every model has a version that answers."""
         with self._lock:

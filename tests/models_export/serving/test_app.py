@@ -35,6 +35,8 @@ def test_the_path_is_taken_as_it_came(client):
     assert answer.status_code == 404
     assert answer.json() == {"error": "Could not find any versions of model a/b"}
     assert client.get("/v1/models/half_plus_two?x=1").status_code == 200
+    answer = client.get("/v1/models/a%0Ab")
+    assert answer.json() == {"error": "Could not find any versions of model a\nb"}
     assert client.get("/v2/models").status_code == 404
     assert client.get("/v1").status_code == 400
 
@@ -159,6 +161,9 @@ def test_more_requests_than_there_are_places_are_refused_at_once():
         def __init__(self) -> None:
             self.release = threading.Event()
             self.working = threading.Semaphore(0)
+
+        def photo_models(self) -> list[str]:
+            return []
 
         def answer(self, method: str, path: str, body: bytes) -> Answer:
             self.working.release()

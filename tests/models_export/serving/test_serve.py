@@ -1,18 +1,16 @@
 """python -m models_export.serve with a real colorizer and real photos, over a real port."""
 
 import base64
+import contextlib
 import io
 import json
 import os
-import re
 import shutil
-import signal
+import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2 as httpx
@@ -20,49 +18,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from servers import ROOT, command, served
 
 from models_export.export import export_run
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
 def exported(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The base path of an exported colorizer, with version 1."""
     return export_run(tiny_run, tmp_path_factory.mktemp("base")).parent
-
-
-def command(*flags: str | Path) -> list[str]:
-    return [sys.executable, "-m", "models_export.serve", *map(str, flags)]
-
-
-@contextmanager
-def served(base_path: Path, *flags: str) -> Iterator[tuple[httpx.Client, subprocess.Popen]]:
-    """A server on a free port; it must end with 0 on SIGTERM, and complain of nothing."""
-    ports = ("--rest_api_port", "0", "--port", "0")
-    words = command("--model_base_path", base_path, *ports, *flags)
-    process = subprocess.Popen(
-        words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        assert found, line + (process.stderr.read() if process.stderr else "")
-        with httpx.Client(base_url=found[0], timeout=120) as client:
-            deadline = time.monotonic() + 120
-            while client.get("/readyz").status_code != 200:
-                assert time.monotonic() < deadline, "never ready"
-                time.sleep(0.1)
-            yield client, process
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == 0, errors
-        # What TensorFlow's own log says (no GPU, a photo cut off) depends on how it is set.
-        assert [line for line in errors.splitlines() if not re.match(r"[EWI]\d{4} ", line)] == []
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +158,25 @@ def test_a_port_that_is_taken_is_told(client, exported):
     words = command("--model_base_path", exported, "--rest_api_port", port, "--port", "0")
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and f"cannot listen on 127.0.0.1:{port}" in done.stderr
+
+
+def test_clients_that_dawdle_over_their_headers_are_hung_up_on(client):
+    url = client.base_url
+    with socket.create_connection((url.host, url.port), timeout=30) as slow:
+        slow.sendall(b"GET /healthz HTTP/1.1\r\n")
+        started = time.monotonic()
+        for _ in range(5):
+            # A byte now and then does not help.
+            slow.sendall(b"x")
+            time.sleep(0.2)
+        with contextlib.suppress(ConnectionResetError):
+            assert slow.recv(1) == b""
+        assert 5 < time.monotonic() - started < 25
+    with socket.create_connection((url.host, url.port), timeout=30) as patient:
+        # One that has asked before may ask again.
+        for _ in range(2):
+            patient.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            told = b""
+            while not told.endswith(b"ok\n"):
+                told += patient.recv(4096)
+            assert told.startswith(b"HTTP/1.1 200")

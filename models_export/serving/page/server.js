@@ -1,0 +1,58 @@
+// The server, over TensorFlow Serving's REST interface.
+const PATIENCE_MS = 120_000;
+const REASONS = { 400: "not_a_photo", 413: "too_large", 429: "busy", 503: "busy", 504: "too_slow" };
+
+/** What went wrong: `reason` is a key of the texts, `detail` the server's own words, if any. */
+export class ColorizeError extends Error {
+  constructor(reason, detail = "") {
+    super(detail || reason);
+    this.reason = reason;
+    this.detail = detail;
+  }
+}
+
+/** Names of the models that colour photos. */
+export async function models() {
+  const answer = await asked("page/models.json");
+  return (await answer.json()).models;
+}
+
+/** Colours a photo, a `File`; gives a PNG, a `Blob`. */
+export async function colorize(photo, model) {
+  const body = JSON.stringify({ instances: [{ b64: await toBase64(photo) }] });
+  const answer = await asked(`v1/models/${encodeURIComponent(model)}:predict`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body,
+  });
+  const content = await answer.json();
+  return new Blob([fromBase64(content.predictions[0].b64)], { type: "image/png" });
+}
+
+async function asked(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) });
+  } catch (error) {
+    throw new ColorizeError(error.name === "TimeoutError" ? "too_slow" : "unreachable");
+  }
+  if (answer.ok) return answer;
+  const told = await answer.json().catch(() => ({}));
+  throw new ColorizeError(REASONS[answer.status] ?? "failed", told.error);
+}
+
+async function toBase64(file) {
+  const reader = new FileReader();
+  return new Promise((resolve, reject) => {
+    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+    reader.onerror = () => reject(new ColorizeError("not_a_photo", reader.error.message));
+    reader.readAsDataURL(file);
+  });
+}
+
+function fromBase64(encoded) {
+  const characters = atob(encoded);
+  const bytes = new Uint8Array(characters.length);
+  for (let place = 0; place < bytes.length; place += 1) bytes[place] = characters.charCodeAt(place);
+  return bytes;
+}
