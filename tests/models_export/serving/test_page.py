@@ -23,6 +23,8 @@ from models_export.serving import page as page_package
 
 FOLDER = Path(page_package.__file__).parent
 PATIENCE = 60_000
+# Playwright's own 5 seconds are few on a busy machine.
+expect.set_options(timeout=PATIENCE)
 # As Playwright makes a file for the page to take.
 File = dict[str, str | bytes]
 
