@@ -114,7 +114,7 @@ def test_inference_services_are_as_kserve_has_them():
     # What the shortened schema leaves open is a pod's.
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}}
     predictor = ours["spec"]["predictor"]
-    spec = {key: predictor[key] for key in ("containers", "securityContext")}
+    spec = {key: predictor[key] for key in ("containers", "securityContext", "volumes")}
     kubernetes_validate.validate({**pod, "spec": spec}, "1.30", strict=True)
     resources = tensorflow["spec"]["predictor"]["model"]["resources"]
     spec = {"containers": [{"name": "x", "image": "y", "resources": resources}]}
@@ -221,7 +221,11 @@ def started(tiny_run: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen, 
         shutil.copy(DEPLOY / name, settings)
     places = {"python": sys.executable, "/models/colorizer": str(base), "0.0.0.0": "127.0.0.1"}
     words = [places.get(word, word.replace("/etc/colorizer", str(settings))) for word in words]
-    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/dev/null/home",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
     command = [*words, "--rest_api_port", "0", "--port", "0"]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
