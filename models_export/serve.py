@@ -137,6 +137,7 @@ class Server:
     def __init__(self, config: ServeConfig) -> None:
         from models_export.serving.app import Limits, build_app
         from models_export.serving.batching import Batcher, BatchingParameters
+        from models_export.serving.metrics import Metrics
         from models_export.serving.predictor import Predictor
         from models_export.serving.rest import RestApi
         from models_export.serving.servable import load_warm
@@ -156,6 +157,7 @@ class Server:
             max_pixels=config.max_image_pixels or MAX_PIXELS,
             timeout_seconds=config.rest_api_timeout_in_ms / 1000,
         )
+        self._metrics = Metrics()
         self.app: Starlette = build_app(
             RestApi(self.store, self._predictor),
             lambda: self.store.is_ready and not self._ending.is_set(),
@@ -163,6 +165,7 @@ class Server:
                 body_bytes=config.max_body_megabytes << 20, requests=config.rest_api_num_threads
             ),
             cors=config.rest_api_enable_cors_support,
+            metrics=self._metrics,
             metrics_path=read_metrics_path(monitoring) if monitoring else None,
         )
         self._config = config
@@ -201,6 +204,7 @@ class Server:
             self._grpc = start_grpc(
                 self.store,
                 self._predictor,
+                self._metrics,
                 address=address,
                 threads=self._config.rest_api_num_threads,
                 max_bytes=self._config.max_body_megabytes << 20,

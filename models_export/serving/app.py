@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from models_export.serving.json_responses import error_response
 from models_export.serving.metrics import Metrics
-from models_export.serving.page import page_routes
+from models_export.serving.page import file_route, page_routes
 from models_export.serving.rest import Answer, RestApi
 from models_export.serving.statuses import Code, ServingError, invalid
 
@@ -34,7 +34,7 @@ _CORS_HEADERS = {
     "Access-Control-Allow-Methods": "POST, GET",
     "Access-Control-Allow-Headers": "Content-Type",
 }
-_OPENAPI = (Path(__file__).resolve().parent / "openapi.json").read_bytes()
+_OPENAPI = Path(__file__).resolve().parent / "openapi.json"
 _INFLATED_AT_ONCE = 1 << 16
 _LENGTH_DIGITS = 15
 
@@ -70,6 +70,7 @@ def build_app(
     limits: Limits,
     *,
     cors: bool = False,
+    metrics: Metrics | None = None,
     metrics_path: str | None = None,
 ) -> Starlette:
     """Builds the application.
@@ -79,9 +80,10 @@ def build_app(
         is_ready: whether all models answer; /readyz tells.
         limits: of a request.
         cors: send CORS headers.
+        metrics: counts requests, others' besides; None: its own.
         metrics_path: where Prometheus asks; None: nowhere.
     """
-    metrics = Metrics()
+    metrics = metrics or Metrics()
     workers = anyio.CapacityLimiter(limits.requests)
     memory = _Memory(limits.total_bytes)
 
@@ -105,13 +107,10 @@ def build_app(
     async def measured(_: Request) -> Response:
         return Response(metrics.page(), media_type="text/plain; version=0.0.4")
 
-    async def described(_: Request) -> Response:
-        return Response(_OPENAPI, media_type="application/json")
-
     methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"]
     routes = [
         *page_routes(api.photo_models),
-        Route("/openapi.json", described),
+        file_route("/openapi.json", _OPENAPI),
         Route("/healthz", healthy),
         Route("/readyz", ready),
         Route("/v1/{rest:anything}", rest, methods=methods),

@@ -3,6 +3,8 @@
 Needs the extra `grpc`, whose package has the official stubs.
 """
 
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
@@ -17,6 +19,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from models_export.serving.metrics import Metrics
 from models_export.serving.predictor import Predictor
 from models_export.serving.servable import DEFAULT_SIGNATURE, Servable
 from models_export.serving.statuses import Code, ServingError, invalid
@@ -29,13 +32,20 @@ _SIGNATURES = "signature_def"
 
 
 def start_grpc(
-    store: ModelStore, predictor: Predictor, *, address: str, threads: int, max_bytes: int
+    store: ModelStore,
+    predictor: Predictor,
+    metrics: Metrics,
+    *,
+    address: str,
+    threads: int,
+    max_bytes: int,
 ) -> grpc.Server:
     """Starts the interface.
 
     Args:
         store: the models.
         predictor: runs them.
+        metrics: counts requests.
         address: host and port to listen on.
         threads: requests worked on at once; what comes then is refused.
         max_bytes: of a message, either way.
@@ -54,9 +64,9 @@ def start_grpc(
         ],
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(store, predictor), server
+        PredictionService(store, predictor, metrics), server
     )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(store), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(store, metrics), server)
     server.add_insecure_port(address)
     server.start()
     return server
@@ -65,23 +75,18 @@ def start_grpc(
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Predict and GetModelMetadata; what no colorizer has is UNIMPLEMENTED."""
 
-    def __init__(self, store: ModelStore, predictor: Predictor) -> None:
+    def __init__(self, store: ModelStore, predictor: Predictor, metrics: Metrics) -> None:
         self._store = store
         self._predictor = predictor
+        self._counted = _Counted(store, metrics)
 
     def Predict(self, request: Message, context: grpc.ServicerContext) -> Message:
         """Runs a signature."""
-        try:
-            return self._predict(request)
-        except ServingError as error:
-            _abort(context, error)
+        return self._counted("predict", self._predict, request, context)
 
     def GetModelMetadata(self, request: Message, context: grpc.ServicerContext) -> Message:
         """Tells the signatures of a model."""
-        try:
-            return self._metadata(request)
-        except ServingError as error:
-            _abort(context, error)
+        return self._counted("metadata", self._metadata, request, context)
 
     def _predict(self, request: Message) -> Message:
         servable = _servable(self._store, request)
@@ -121,21 +126,50 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     """GetModelStatus; configurations are not reloaded."""
 
-    def __init__(self, store: ModelStore) -> None:
+    def __init__(self, store: ModelStore, metrics: Metrics) -> None:
         self._store = store
+        self._counted = _Counted(store, metrics)
 
     def GetModelStatus(self, request: Message, context: grpc.ServicerContext) -> Message:
         """Tells the versions of a model and their states."""
-        try:
-            found = self._store.statuses(*_which(request))
-        except ServingError as error:
-            _abort(context, error)
+        return self._counted("status", self._status, request, context)
+
+    def _status(self, request: Message) -> Message:
         response = get_model_status_pb2.GetModelStatusResponse()
-        for status in found:
+        for status in self._store.statuses(*_which(request)):
             told = response.model_version_status.add(version=status.version)
             told.state = get_model_status_pb2.ModelVersionStatus.State.Value(status.state.value)
             told.status.error_code = int(status.code)
             told.status.error_message = status.message
+        return response
+
+
+class _Counted:
+    """Answers a request, or aborts it, and counts it."""
+
+    def __init__(self, store: ModelStore, metrics: Metrics) -> None:
+        self._store = store
+        self._metrics = metrics
+
+    def __call__(
+        self,
+        action: str,
+        answer: Callable[[Message], Message],
+        request: Message,
+        context: grpc.ServicerContext,
+    ) -> Message:
+        started = time.monotonic()
+        code = Code.UNKNOWN
+        try:
+            response = answer(request)
+            code = Code.OK
+        except ServingError as error:
+            code = error.code
+            _abort(context, error)
+        finally:
+            name = request.model_spec.name
+            known = name if name in self._store.names else ""
+            self._metrics.take(known, action, code, time.monotonic() - started, "GRPC")
         return response
 
 

@@ -32,7 +32,9 @@ class Metrics:
             buckets=_BUCKETS,
         )
 
-    def take(self, model: str, action: str, code: Code, seconds: float) -> None:
+    def take(
+        self, model: str, action: str, code: Code, seconds: float, entrypoint: str = "REST"
+    ) -> None:
         """Counts one request.
 
         Args:
@@ -40,12 +42,13 @@ class Metrics:
             action: "predict", "status" or "metadata".
             code: of the answer.
             seconds: it took.
+            entrypoint: "REST" or "GRPC".
         """
         # A name that anybody may make up must not become a series of its own.
         known = "" if code is Code.NOT_FOUND else model
         self._requests.add(known, code)
         if code is Code.OK:
-            self._latency.labels(known, action, "REST").observe(1e6 * seconds)
+            self._latency.labels(known, action, entrypoint).observe(1e6 * seconds)
 
     def page(self) -> bytes:
         """Gives what Prometheus reads."""

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,6 +154,8 @@ def test_images_have_one_name_and_the_packages_version():
     assert ours["spec"]["predictor"]["containers"][0]["image"] == f"photo-colorizer:{version}"
     (image,) = load(KUBERNETES / "kustomization.yaml")["images"]
     assert image == {"name": "photo-colorizer", "newTag": version}
+    build = services["tensorflow-serving"]["build"]
+    assert build["additional_contexts"] == {build["args"]["COLORIZER"]: "service:colorizer"}
     for service in ("colorizer", "tensorflow-serving"):
         build = services[service]["build"]
         assert (DEPLOY / build["context"]).resolve() == ROOT
@@ -177,9 +180,14 @@ def test_pods_have_no_rights_and_end_in_time():
         assert given(name, "USER") == [f"{USER}:{USER}"]
     wait = int(container()["lifecycle"]["preStop"]["exec"]["command"][1])
     assert pod["terminationGracePeriodSeconds"] > wait + DRAIN_SECONDS
-    service = load(DEPLOY / "compose.yaml")["services"]["colorizer"]
-    assert int(service["stop_grace_period"].rstrip("s")) > DRAIN_SECONDS
-    for held in (container(), inference_services()[0]["spec"]["predictor"]["containers"][0]):
+    services = load(DEPLOY / "compose.yaml")["services"]
+    for name in ("colorizer", "tensorflow-serving"):
+        assert int(services[name]["stop_grace_period"].rstrip("s")) > DRAIN_SECONDS
+    predictor = inference_services()[0]["spec"]["predictor"]
+    (served,) = predictor["containers"]
+    assert predictor["terminationGracePeriodSeconds"] == pod["terminationGracePeriodSeconds"]
+    assert served["lifecycle"] == container()["lifecycle"]
+    for held in (container(), served):
         context = held["securityContext"]
         assert context["readOnlyRootFilesystem"] and not context["allowPrivilegeEscalation"]
         assert context["capabilities"] == {"drop": ["ALL"]}
@@ -247,9 +255,17 @@ def test_the_containers_command_serves_and_its_health_check_agrees(started):
             assert answer.status == 200
     with urllib.request.urlopen(address + metrics.PATH) as answer:
         assert answer.status == 200
+    others = json.loads(given(DOCKERFILES[1], "HEALTHCHECK")[0].partition("CMD ")[2])
+    others[2] = others[2].replace(str(REST_PORT), address.rpartition(":")[2])
+    ends = time.monotonic() + 60
+    while subprocess.run(others, check=False, timeout=5).returncode:
+        # The model is still being loaded.
+        assert time.monotonic() < ends
+        time.sleep(0.2)
     process.terminate()
     assert process.wait(60) == 0
-    assert subprocess.run(check, check=False, stderr=subprocess.DEVNULL).returncode != 0
+    for ended in (check, others):
+        assert subprocess.run(ended, check=False, stderr=subprocess.DEVNULL).returncode != 0
 
 
 def test_the_images_commands_are_commands():

@@ -4,6 +4,7 @@ index.html   what there is on it; the template of a photo's card
 page.js      takes photos, sends a few of them at once
 card.js      one photo: slider, saturation, download
 server.js    the REST interface
+saturation.js  what the download does with the saturation
 texts.js     English and Vietnamese
 vendor/      img-comparison-slider 8.0.7 (MIT), its npm package's dist/index.js as it is
 """
@@ -22,6 +23,7 @@ _MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".json": "application/json",
 }
 
 
@@ -41,11 +43,12 @@ def page_routes(models: Callable[[], list[str]]) -> list[Route]:
     for path in sorted(_FOLDER.rglob("*")):
         if path.suffix in _MEDIA_TYPES:
             address = "/page/" + path.relative_to(_FOLDER).as_posix()
-            routes.append(_file("/" if path.name == "index.html" else address, path))
+            routes.append(file_route("/" if path.name == "index.html" else address, path))
     return routes
 
 
-def _file(address: str, path: Path) -> Route:
+def file_route(address: str, path: Path) -> Route:
+    """Gives the route of a file, which is read now."""
     content, media_type = path.read_bytes(), _MEDIA_TYPES[path.suffix]
 
     async def send(_: Request) -> Response:

@@ -27,8 +27,8 @@ export class Card {
     this.find("[slot=first]").style.filter = `url(#${gray.id})`;
     this.find("[slot=second]").style.filter = `url(#${colour.id})`;
     this.find("h2").textContent = this.file.name;
-    this.slider.addEventListener("slide", () => this.show());
-    this.find(".saturation").addEventListener("input", () => this.show());
+    this.slider.addEventListener("slide", () => this.showSlider());
+    this.find(".saturation").addEventListener("input", () => this.showSaturation());
     this.find(".download").addEventListener("click", () => this.download());
     this.find(".remove").addEventListener("click", () => this.remove());
   }
@@ -69,16 +69,20 @@ export class Card {
     this.find(".result").hidden = this.state !== "done";
     this.find("[slot=first]").alt = text("picture_before", { name });
     this.find("[slot=second]").alt = text("picture_after", { name });
-    this.showSlider(name);
-    this.find("feColorMatrix").setAttribute("values", this.saturation);
-    this.find("output").textContent = `${number(100 * this.saturation, 0)}%`;
+    this.showSlider();
+    this.showSaturation();
   }
 
-  showSlider(name) {
+  showSlider() {
     const percent = Math.round(this.slider.value ?? 50);
-    this.slider.setAttribute("aria-label", text("compare", { name }));
+    this.slider.setAttribute("aria-label", text("compare", { name: this.file.name }));
     this.slider.setAttribute("aria-valuenow", percent);
     this.slider.setAttribute("aria-valuetext", text("compared", { percent }));
+  }
+
+  showSaturation() {
+    this.find("feColorMatrix").setAttribute("values", this.saturation);
+    this.find("output").textContent = `${number(100 * this.saturation, 0)}%`;
   }
 
   stateText() {

@@ -1,7 +1,7 @@
 // Stronger and weaker colours, as the page's SVG filter shows them: in linear light, where a
 // colour moves away from the gray of its own luminance, so that L of Lab stays as it is.
 // Luminance and gamma of sRGB: IEC 61966-2-1, the weights rounded as in the SVG filter.
-const LUMINANCE = [0.213, 0.715, 0.072];
+const [RED, GREEN, BLUE] = [0.213, 0.715, 0.072];
 const STEPS = 4095;
 const TO_LINEAR = Float32Array.from({ length: 256 }, (_, value) => toLinear(value / 255));
 const FROM_LINEAR = Uint8ClampedArray.from(
@@ -23,13 +23,19 @@ export async function saturated(picture, factor) {
 }
 
 function multiply(pixels, factor) {
+  const moved = (linear, gray) => {
+    const value = gray + factor * (linear - gray);
+    return FROM_LINEAR[Math.round(STEPS * Math.min(1, Math.max(0, value)))];
+  };
+  // No arrays within: phones' photos have twelve million pixels.
   for (let place = 0; place < pixels.length; place += 4) {
-    const linear = [0, 1, 2].map((channel) => TO_LINEAR[pixels[place + channel]]);
-    const gray = linear.reduce((sum, value, channel) => sum + LUMINANCE[channel] * value, 0);
-    for (const channel of [0, 1, 2]) {
-      const moved = gray + factor * (linear[channel] - gray);
-      pixels[place + channel] = FROM_LINEAR[Math.round(STEPS * Math.min(1, Math.max(0, moved)))];
-    }
+    const red = TO_LINEAR[pixels[place]];
+    const green = TO_LINEAR[pixels[place + 1]];
+    const blue = TO_LINEAR[pixels[place + 2]];
+    const gray = RED * red + GREEN * green + BLUE * blue;
+    pixels[place] = moved(red, gray);
+    pixels[place + 1] = moved(green, gray);
+    pixels[place + 2] = moved(blue, gray);
   }
 }
 

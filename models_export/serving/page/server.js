@@ -1,6 +1,7 @@
 // The server, over TensorFlow Serving's REST interface.
 const PATIENCE_MS = 120_000;
-const REASONS = { 400: "not_a_photo", 413: "too_large", 429: "busy", 503: "busy", 504: "too_slow" };
+// 429 is what TensorFlow Serving's codes make of a body beyond the limit; a full queue is 503.
+const REASONS = { 400: "not_a_photo", 429: "too_large", 503: "busy", 504: "too_slow" };
 
 /** What went wrong: `reason` is a key of the texts, `detail` the server's own words, if any. */
 export class ColorizeError extends Error {

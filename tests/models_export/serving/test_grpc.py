@@ -1,5 +1,6 @@
 """The gRPC interface, asked through TensorFlow Serving's own stubs."""
 
+import re
 import socket
 from collections.abc import Iterator
 
@@ -17,16 +18,22 @@ from tensorflow_serving.apis import (
 )
 
 from models_export.serving.grpc_service import start_grpc
+from models_export.serving.metrics import Metrics
 
 NAME = "half_plus_two"
 
 
 @pytest.fixture(scope="module")
-def channel(store, predictor) -> Iterator[grpc.Channel]:
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture(scope="module")
+def channel(store, predictor, metrics) -> Iterator[grpc.Channel]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    server = start_grpc(store, predictor, address=address, threads=4, max_bytes=1 << 20)
+    server = start_grpc(store, predictor, metrics, address=address, threads=4, max_bytes=1 << 20)
     with grpc.insecure_channel(address) as channel:
         yield channel
     server.stop(None).wait()
@@ -152,6 +159,22 @@ def test_status(channel):
     made.model_spec.name = "foo"
     with pytest.raises(grpc.RpcError, match="Could not find any versions of model foo"):
         models.GetModelStatus(made)
+
+
+def test_requests_are_counted(predictions, metrics):
+    predictions.Predict(request(X))
+    for spec in ({"name": "made_up"}, {"version_label": "none"}):
+        with pytest.raises(grpc.RpcError):
+            predictions.Predict(request(X, **spec))
+    page = metrics.page().decode()
+    for series in (
+        r'request_count\{model_name="half_plus_two",status="OK"\} [1-9]',
+        r'request_count\{model_name="half_plus_two",status="INVALID_ARGUMENT"\} [1-9]',
+        r'request_count\{model_name="",status="NOT_FOUND"\} [1-9]',
+        r'latency_count\{API="predict",entrypoint="GRPC",model_name="half_plus_two"\} [1-9]',
+    ):
+        assert re.search(series, page), page
+    assert "made_up" not in page
 
 
 def test_what_no_colorizer_has_is_unimplemented(predictions):

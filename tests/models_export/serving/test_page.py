@@ -22,9 +22,8 @@ from models_export.export import export_run
 from models_export.serving import page as page_package
 
 FOLDER = Path(page_package.__file__).parent
-PATIENCE = 60_000
 # Playwright's own 5 seconds are few on a busy machine.
-expect.set_options(timeout=PATIENCE)
+expect.set_options(timeout=60_000)
 # As Playwright makes a file for the page to take.
 File = dict[str, str | bytes]
 
@@ -86,8 +85,11 @@ def card(page: Page, name: str) -> Locator:
 def coloured(page: Page, content: bytes, name: str = "old.jpg") -> Locator:
     """Gives a photo to the page; its card, once it is done."""
     page.set_input_files("#files", file(name, content))
-    shown = card(page, name)
-    expect(shown.locator(".state")).to_have_text(re.compile(r"Done in \d+\.\d s"), timeout=PATIENCE)
+    return finished(card(page, name))
+
+
+def finished(shown: Locator) -> Locator:
+    expect(shown.locator(".state")).to_have_text(re.compile(r"Done in \d+\.\d s"))
     expect(shown.locator("img-comparison-slider")).to_have_class(re.compile("rendered"))
     return shown
 
@@ -124,9 +126,7 @@ def test_a_dropped_photo_is_seen_in_gray_and_in_colour(page, photo):
     expect(page.locator("#drop")).to_have_class("over")
     page.dispatch_event("body", "drop", {"dataTransfer": transfer})
     expect(page.locator("#drop")).to_have_class("")
-    shown = card(page, "old.jpg")
-    expect(shown.locator(".state")).to_have_text(re.compile("Done in"), timeout=PATIENCE)
-    expect(shown.locator("img-comparison-slider")).to_have_class(re.compile("rendered"))
+    shown = finished(card(page, "old.jpg"))
     seen = pixels(shown.locator("img-comparison-slider").screenshot())
     middle = seen.shape[1] // 2
     assert chroma(seen[:, : middle - 30]) < 0.5
@@ -135,9 +135,7 @@ def test_a_dropped_photo_is_seen_in_gray_and_in_colour(page, photo):
         document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: transfer }))"""
     page.evaluate(paste, transfer)
     expect(page.locator("article")).to_have_count(2)
-    expect(page.locator("#overall-text")).to_have_text(
-        "2 of 2 photos done, 0 failed", timeout=PATIENCE
-    )
+    expect(page.locator("#overall-text")).to_have_text("2 of 2 photos done, 0 failed")
 
 
 def test_the_download_is_what_the_server_has_made(page, photo, client):
@@ -180,7 +178,7 @@ def test_a_bad_file_gets_a_clear_error_and_the_others_go_on(page, photo):
     ]
     page.set_input_files("#files", files)
     overall = page.locator("#overall-text")
-    expect(overall).to_have_text("1 of 4 photos done, 3 failed", timeout=PATIENCE)
+    expect(overall).to_have_text("1 of 4 photos done, 3 failed")
     for name, reason in (
         ("notes.txt", "is not an image"),
         ("cut.jpg", "is damaged or cut off"),
@@ -199,15 +197,19 @@ def test_a_server_that_is_gone_is_told(page, photo):
     page.set_input_files("#files", file("old.jpg", photo))
     error = card(page, "old.jpg").get_by_role("alert")
     expect(error).to_contain_text("The server does not answer.")
-    page.unroute("**/*:predict")
-    page.route(
-        "**/*:predict", lambda route: route.fulfill(status=503, body='{"error": "queue is full"}')
-    )
-    page.set_input_files("#files", file("again.jpg", photo))
-    error = card(page, "again.jpg").get_by_role("alert")
-    expect(error).to_have_text(
-        "The server is busy. Try again in a moment. The server says: queue is full"
-    )
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [(503, "The server is busy. Try again in a moment."), (429, "This photo is too large")],
+)
+def test_a_refusal_is_told(page, photo, status, told):
+    body = '{"error": "in words"}'
+    page.route("**/*:predict", lambda route: route.fulfill(status=status, body=body))
+    page.set_input_files("#files", file("old.jpg", photo))
+    error = card(page, "old.jpg").get_by_role("alert")
+    expect(error).to_contain_text(told)
+    expect(error).to_contain_text("The server says: in words")
 
 
 def test_all_is_done_with_the_keyboard(page, photo):
