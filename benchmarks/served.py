@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 PREDICT = "/v1/models/colorizer:predict"
+BATCH = 16
+_TIMEOUT_MICROS = 2000
 _READY_SECONDS = 300
 
 
@@ -87,6 +89,16 @@ def photo_body(photo: bytes) -> bytes:
     """The body of a request to colour one photo."""
     encoded = base64.b64encode(photo).decode()
     return json.dumps({"instances": [{"b64": encoded}]}).encode()
+
+
+def batching_flags(folder: Path) -> tuple[str, ...]:
+    """Flags that turn batching on; `folder` is where the parameters are written."""
+    file = folder / "batching.txt"
+    file.write_text(
+        f"max_batch_size {{ value: {BATCH} }} batch_timeout_micros {{ value: {_TIMEOUT_MICROS} }}",
+        encoding="utf-8",
+    )
+    return "--enable_batching", "--batching_parameters_file", str(file)
 
 
 @contextmanager

@@ -17,13 +17,11 @@ from typing import Any
 
 import tyro
 from machine import describe_machine
-from served import Client, photo_body, served, together
+from served import BATCH, Client, batching_flags, photo_body, served, together
 
 from colorizer.command import import_tensorflow, run
-from pipelines.errors import ColorizerError
 
-BATCH = 16
-TIMEOUT_MICROS = 2000
+PHOTOS = 64
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Arguments:
     """What to send."""
 
     photos: Path
-    """Folder of photos; the first 64 of them, evenly spaced, are taken."""
+    """Folder of photos; 64 of them, evenly spaced, are taken."""
     rounds: int = 3
     """Times that each way is measured, one after the other in turn; the median counts."""
     seconds: float = 15.0
@@ -50,20 +48,12 @@ def measure(arguments: Arguments) -> None:
     import tensorflow as tf
 
     from models_export.export import export_run
+    from pipelines.preparation import choose_jpegs
 
-    files = sorted(arguments.photos.rglob("*.jpg"))
-    if not files:
-        raise ColorizerError(f"{arguments.photos}: holds no .jpg")
-    photos = [path.read_bytes() for path in files[:: max(1, len(files) // 64)][:64]]
+    photos = [path.read_bytes() for path in choose_jpegs(arguments.photos, PHOTOS)]
     with tempfile.TemporaryDirectory() as folder:
         base = export_run(None, Path(folder)).parent
-        parameters = Path(folder) / "batching.txt"
-        parameters.write_text(
-            f"max_batch_size {{ value: {BATCH} }}"
-            f" batch_timeout_micros {{ value: {TIMEOUT_MICROS} }}",
-            encoding="utf-8",
-        )
-        flags = ("--enable_batching", "--batching_parameters_file", str(parameters))
+        flags = batching_flags(Path(folder))
         model = tf.saved_model.load(str(base / "1"))
         colour = model.signatures["serving_default"]
         with served(base, *flags) as batching, served(base) as plain:
@@ -73,9 +63,7 @@ def measure(arguments: Arguments) -> None:
                     "bare loop, 1 photo a call": _bare(colour, photos, 1, arguments.seconds),
                     "server, batching": _rate(batching.address, photos, arguments),
                     "server, no batching": _rate(plain.address, photos, arguments),
-                    "lone: model": _lone_call(colour, photos),
-                    "lone: server, batching": _lone_request(batching.address, photos),
-                    "lone: server, no batching": _lone_request(plain.address, photos),
+                    **_lone(colour, batching.address, plain.address, photos),
                 }
                 for _ in range(arguments.rounds)
             ]
@@ -125,22 +113,23 @@ def _rate(address: str, photos: list[bytes], arguments: Arguments) -> float:
     return sum(done) / (time.perf_counter() - started)
 
 
-def _lone_call(colour: Any, photos: list[bytes]) -> float:
-    """Seconds of the model for one photo, the median."""
+def _lone(colour: Any, batching: str, plain: str, photos: list[bytes]) -> dict[str, float]:
+    """Seconds of one photo that has all to itself, medians, taken in turn."""
     import tensorflow as tf
 
-    taken = []
+    batching_client, plain_client = Client(batching), Client(plain)
+    model, batched, alone = [], [], []
     for photo in photos:
         started = time.perf_counter()
         colour(image_bytes=tf.constant([photo]))["colorized_bytes"].numpy()
-        taken.append(time.perf_counter() - started)
-    return median(taken)
-
-
-def _lone_request(address: str, photos: list[bytes]) -> float:
-    """Seconds of a request that has the server to itself, the median."""
-    client = Client(address)
-    return median(client.post(photo_body(photo)).seconds for photo in photos)
+        model.append(time.perf_counter() - started)
+        batched.append(batching_client.post(photo_body(photo)).seconds)
+        alone.append(plain_client.post(photo_body(photo)).seconds)
+    return {
+        "lone: model": median(model),
+        "lone: server, batching": median(batched),
+        "lone: server, no batching": median(alone),
+    }
 
 
 if __name__ == "__main__":

@@ -22,12 +22,10 @@ import numpy as np
 import tyro
 from machine import describe_machine
 from PIL import Image
-from served import Answer, Client, Process, photo_body, served, together
+from served import Answer, Client, Process, batching_flags, photo_body, served, together
 
 from colorizer.command import import_tensorflow, note, run
-from pipelines.errors import ColorizerError
 
-BATCHING = "max_batch_size { value: 16 } batch_timeout_micros { value: 2000 }"
 # Rounding differs with the size of a batch; another photo differs by far more.
 MOST_DIFFERENCE = 3
 WARM_UP_SHARE = 0.33
@@ -94,10 +92,7 @@ def measure(arguments: Arguments) -> int:
         base = export_run(None, Path(folder)).parent
         good = _good_requests(arguments, base / "1")
         bad = [Request(body) for body in _bad_bodies(good[0].body)]
-        parameters = Path(folder) / "batching.txt"
-        parameters.write_text(BATCHING, encoding="utf-8")
-        flags = ("--enable_batching", "--batching_parameters_file", str(parameters))
-        with served(base, *flags) as process:
+        with served(base, *batching_flags(Path(folder))) as process:
             return _under_load(arguments, process, good, bad)
 
 
@@ -105,13 +100,12 @@ def _good_requests(arguments: Arguments, model: Path) -> list[Request]:
     """Photos at their own size and at three times it, with what the SavedModel makes of them."""
     import tensorflow as tf
 
+    from pipelines.preparation import choose_jpegs
+
     loaded = tf.saved_model.load(str(model))
     colour = loaded.signatures["serving_default"]
-    files = sorted(arguments.photos.rglob("*.jpg"))
-    if not files:
-        raise ColorizerError(f"{arguments.photos}: holds no .jpg")
     requests = []
-    for path in files[:: max(1, len(files) // arguments.count)][: arguments.count]:
+    for path in choose_jpegs(arguments.photos, arguments.count):
         for photo in (path.read_bytes(), _enlarged(path)):
             made = colour(image_bytes=tf.constant([photo]))["colorized_bytes"].numpy()[0]
             requests.append(Request(photo_body(photo), _pixels(made)))

@@ -131,7 +131,7 @@ def prepare_photos(
     Raises:
         NoPhotosError: `folder` is missing, holds no JPEG file, or no usable one.
     """
-    paths = _evenly_spaced(_found(folder), limit)
+    paths = choose_jpegs(folder, limit)
     checked = list(inspect_headers(paths))
     files = [item for item in checked if isinstance(item, PhotoFile)]
     broken = [item for item in checked if isinstance(item, Rejection)]
@@ -161,13 +161,18 @@ def _with_records(
     return summary
 
 
-def _found(folder: Path) -> list[Path]:
+def choose_jpegs(folder: Path, limit: int | None = None) -> list[Path]:
+    """Lists the JPEG files below `folder`, or `limit` of them, evenly spaced over the sorted list.
+
+    Raises:
+        NoPhotosError: `folder` is missing or holds none.
+    """
     if not folder.is_dir():
         raise NoPhotosError(f"{folder}: no such folder")
     paths = find_jpegs(folder)
     if not paths:
         raise NoPhotosError(f"{folder}: holds no .jpg or .jpeg file")
-    return paths
+    return _evenly_spaced(paths, limit)
 
 
 def _evenly_spaced(items: Sequence[Item], limit: int | None) -> list[Item]:
