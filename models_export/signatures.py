@@ -155,6 +155,10 @@ def write_saved_model(model: keras.Model, folder: Path) -> None:
 
 def _lay_on(rgb: Tensor, ab: Tensor) -> Tensor:
     """Gives uint8 pictures [N, H, W, 3] the colour `ab` [N, S, S, 2] and keeps their lightness."""
-    lightness, _ = color.rgb_to_lightness_ab(tf.cast(rgb, tf.float32) / 255.0)
-    colorized = color.lightness_ab_to_rgb(lightness, resize_bilinear(ab, tf.shape(rgb)[1:3]))
-    return tf.cast(tf.round(colorized * 255.0), tf.uint8)
+    # In planes: what is not used of the photo's own colours is never computed.
+    lightness, _, _ = color.rgb_planes_to_lab(
+        *tf.unstack(tf.cast(rgb, tf.float32) / 255.0, axis=-1)
+    )
+    enlarged = color.AB_RANGE * resize_bilinear(ab, tf.shape(rgb)[1:3])
+    planes = color.lab_planes_to_rgb(lightness, *tf.unstack(enlarged, axis=-1))
+    return tf.cast(tf.round(255.0 * tf.stack(planes, axis=-1)), tf.uint8)

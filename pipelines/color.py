@@ -14,6 +14,7 @@ All of them insist on float32 or float64: half precision is wrong by up to 0.4 L
 would be taken for values a hundredfold too large.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -54,20 +55,18 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
         TypeError: `rgb` is neither float32 nor float64.
         ValueError: the last axis does not hold 3 channels.
     """
-    rgb = _checked(rgb, channels=3)
-    linear = ops.where(
-        rgb > SRGB_KNEE,
-        _power((ops.maximum(rgb, SRGB_KNEE) + 0.055) / 1.055, 2.4),
-        rgb / 12.92,
-    )
-    xyz = _mix(linear, XYZ_FROM_RGB / WHITE_D65[:, None])
-    f = ops.where(
-        xyz > LAB_EPSILON,
-        _power(ops.maximum(xyz, LAB_EPSILON), 1.0 / 3.0),
-        LAB_KAPPA * xyz + LAB_OFFSET,
-    )
-    fx, fy, fz = f[..., 0], f[..., 1], f[..., 2]
-    return ops.stack([116.0 * fy - 16.0, 500.0 * (fx - fy), 200.0 * (fy - fz)], axis=-1)
+    return ops.stack(rgb_planes_to_lab(*_planes(_checked(rgb, channels=3))), axis=-1)
+
+
+def rgb_planes_to_lab(red: Tensor, green: Tensor, blue: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Converts planes of sRGB in [0, 1], of one shape, to planes of L, a and b.
+
+    XLA makes one loop of planes, of which only what is used is computed; channels put together
+    are ten times as slow there.
+    """
+    linear = [_to_linear(plane) for plane in (red, green, blue)]
+    fx, fy, fz = (_lab_f(plane) for plane in _mix(linear, XYZ_FROM_RGB / WHITE_D65[:, None]))
+    return 116.0 * fy - 16.0, 500.0 * (fx - fy), 200.0 * (fy - fz)
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
@@ -79,19 +78,17 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
         TypeError: `lab` is neither float32 nor float64.
         ValueError: the last axis does not hold 3 channels.
     """
-    lab = _checked(lab, channels=3)
-    fy = (lab[..., 0] + 16.0) / 116.0
+    return ops.stack(lab_planes_to_rgb(*_planes(_checked(lab, channels=3))), axis=-1)
+
+
+def lab_planes_to_rgb(lightness: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Converts planes of L, a and b, of one shape, to planes of sRGB, clipped to [0, 1]."""
+    fy = (lightness + 16.0) / 116.0
     # Blue so strong that Z would be negative: scikit-image and tfio put it at zero too.
-    fz = ops.maximum(fy - lab[..., 2] / 200.0, 0.0)
-    f = ops.stack([fy + lab[..., 1] / 500.0, fy, fz], axis=-1)
-    xyz = ops.where(f > LAB_F_EPSILON, f * f * f, (f - LAB_OFFSET) / LAB_KAPPA)
-    linear = _mix(xyz, RGB_FROM_XYZ * WHITE_D65)
-    rgb = ops.where(
-        linear > SRGB_KNEE_LINEAR,
-        1.055 * _power(ops.maximum(linear, SRGB_KNEE_LINEAR), 1.0 / 2.4) - 0.055,
-        12.92 * linear,
-    )
-    return ops.clip(rgb, 0.0, 1.0)
+    fz = ops.maximum(fy - b / 200.0, 0.0)
+    xyz = [_lab_f_inverse(f) for f in (fy + a / 500.0, fy, fz)]
+    red, green, blue = (_from_linear(plane) for plane in _mix(xyz, RGB_FROM_XYZ * WHITE_D65))
+    return red, green, blue
 
 
 def lab_to_lightness_ab(lab: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,15 +113,47 @@ def lightness_ab_to_rgb(lightness: Tensor, ab: Tensor) -> Tensor:
     return lab_to_rgb(lightness_ab_to_lab(lightness, ab))
 
 
+def _to_linear(plane: Tensor) -> Tensor:
+    return ops.where(
+        plane > SRGB_KNEE,
+        _power((ops.maximum(plane, SRGB_KNEE) + 0.055) / 1.055, 2.4),
+        plane / 12.92,
+    )
+
+
+def _from_linear(plane: Tensor) -> Tensor:
+    encoded = ops.where(
+        plane > SRGB_KNEE_LINEAR,
+        1.055 * _power(ops.maximum(plane, SRGB_KNEE_LINEAR), 1.0 / 2.4) - 0.055,
+        12.92 * plane,
+    )
+    return ops.clip(encoded, 0.0, 1.0)
+
+
+def _lab_f(plane: Tensor) -> Tensor:
+    return ops.where(
+        plane > LAB_EPSILON,
+        _power(ops.maximum(plane, LAB_EPSILON), 1.0 / 3.0),
+        LAB_KAPPA * plane + LAB_OFFSET,
+    )
+
+
+def _lab_f_inverse(f: Tensor) -> Tensor:
+    return ops.where(f > LAB_F_EPSILON, f * f * f, (f - LAB_OFFSET) / LAB_KAPPA)
+
+
 def _power(base: Tensor, exponent: float) -> Tensor:
     """Raises a positive `base`: on a CPU several times faster than `ops.power`."""
     return ops.exp(exponent * ops.log(base))
 
 
-def _mix(channels: Tensor, matrix: np.ndarray) -> Tensor:
-    """Applies a 3x3 colour matrix to (..., 3): sums of planes, much faster than a tiny matmul."""
-    planes = [channels[..., i] for i in range(3)]
-    return ops.stack([sum(float(row[i]) * planes[i] for i in range(3)) for row in matrix], axis=-1)
+def _planes(channels: Tensor) -> list[Tensor]:
+    return [channels[..., i] for i in range(3)]
+
+
+def _mix(planes: Sequence[Tensor], matrix: np.ndarray) -> list[Tensor]:
+    """Applies a 3x3 colour matrix: sums of planes, much faster than a tiny matmul."""
+    return [sum(float(row[i]) * planes[i] for i in range(3)) for row in matrix]
 
 
 def _checked(values: Tensor, channels: int) -> Tensor:

@@ -41,8 +41,10 @@ def lay_on(
     for first in range(0, len(pixels), strip_pixels):
         count = min(strip_pixels, len(pixels) - first)
         strip[:count] = pixels[first : first + count]
-        result = _paint_strip(tf.constant(strip), tf.constant(first, tf.int32), sizes, table)
-        painted[first : first + count] = result.numpy()[:count]
+        packed = _paint_strip(tf.constant(strip), tf.constant(first, tf.int32), sizes, table)
+        channels = packed.numpy()[:count, None].view(np.uint8)
+        for channel in range(3):
+            painted[first : first + count, channel] = channels[:, channel]
     return painted.reshape(rgb.shape)
 
 
@@ -61,27 +63,37 @@ def _paint_strip(pixels: Tensor, first: Tensor, sizes: Tensor, table: Tensor) ->
     """Paints `pixels`, uint8 (P, 3): those from number `first` on, counted row by row.
 
     Each pixel looks its ab up by its own place, so that where strips end does not matter.
+
+    Returns:
+        uint32 (P,): red + 256 green + 65536 blue. Channels put together in any other way make XLA
+        compute all of it once for each, several times as slow.
     """
     height, width, rows, columns = tf.unstack(sizes)
     places = first + tf.range(pixels.shape[0])
     above, below, down = _neighbours(places // width, height, rows)
     left, right, across = _neighbours(places % width, width, columns)
-    flat, stride = tf.reshape(table, [-1, 2]), table.shape[1]
+    stride = table.shape[1]
 
-    def row(index: Tensor) -> Tensor:
-        start, end = (tf.gather(flat, index * stride + side) for side in (left, right))
-        return start + (end - start) * across
+    def enlarged(plane: Tensor) -> Tensor:
+        def row(index: Tensor) -> Tensor:
+            start, end = (tf.gather(plane, index * stride + side) for side in (left, right))
+            return start + (end - start) * across
 
-    top, bottom = row(above), row(below)
-    lightness, _ = color.rgb_to_lightness_ab(tf.cast(pixels, tf.float32) / 255.0)
-    rgb = color.lightness_ab_to_rgb(lightness, top + (bottom - top) * down)
-    return tf.cast(tf.round(rgb * 255.0), tf.uint8)
+        top, bottom = row(above), row(below)
+        return top + (bottom - top) * down
+
+    a, b = (color.AB_RANGE * enlarged(tf.reshape(table[..., i], [-1])) for i in range(2))
+    rgb = [tf.cast(pixels[:, i], tf.float32) / 255.0 for i in range(3)]
+    lightness, _, _ = color.rgb_planes_to_lab(*rgb)
+    painted = color.lab_planes_to_rgb(lightness, a, b)
+    red, green, blue = (tf.cast(tf.round(255.0 * plane), tf.uint32) for plane in painted)
+    return red + 256 * green + 65536 * blue
 
 
 def _neighbours(places: Tensor, full: Tensor, small: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """For places on an axis of length `full`: the two samples of `small` around, and between.
 
-    The weight, shape (P, 1), is that of the second.
+    The weight is that of the second.
     """
     scale = tf.cast(small, tf.float32) / tf.cast(full, tf.float32)
     exact = (tf.cast(places, tf.float32) + 0.5) * scale - 0.5
@@ -91,5 +103,5 @@ def _neighbours(places: Tensor, full: Tensor, small: Tensor) -> tuple[Tensor, Te
     return (
         tf.clip_by_value(first, 0, last),
         tf.clip_by_value(first + 1, 0, last),
-        (exact - lower)[:, None],
+        exact - lower,
     )
