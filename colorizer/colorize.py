@@ -3,27 +3,13 @@
 python -m colorizer.colorize old.jpg album/ --output in_colour --model runs/first
 """
 
-import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from colorizer.command import import_tensorflow, parse, run
-from pipelines.errors import ColorizerError, PhotoError
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
-
-    from colorizer.colorizing.outputs import Job
-    from colorizer.images.reading import Photo
-    from colorizer.inference import Colorizer
-
-# Decoded photos wait for their batch in memory: no more than this together, or one alone.
-BATCH_PIXELS = 48_000_000
 
 
 class Arguments(BaseModel):
@@ -86,115 +72,21 @@ def colorize_files(arguments: Arguments) -> int:
     )
 
     import_tensorflow()
+    from colorizer.colorizing.pipeline import colorize_jobs
     from colorizer.inference import load
 
-    colorizer = load(arguments.model).styled(arguments.style)
-    failed = _colorize_all(colorizer, work.waiting, work.errors, arguments)
+    failed = colorize_jobs(
+        load(arguments.model).styled(arguments.style),
+        work.waiting,
+        work.errors,
+        saturation=arguments.saturation,
+        batch_size=arguments.batch_size,
+    )
     print(
         f"{len(work.waiting) - failed} done, {work.skipped} skipped, "
         f"{failed + len(work.errors)} failed, {work.passed_over} passed over: {output}"
     )
     return 1 if failed or work.errors else 0
-
-
-@dataclass
-class _Progress:
-    """A bar of photos on stderr, and lines that do not run into it."""
-
-    bar: "tqdm"
-    failed: int = 0
-
-    def fail(self, error: ColorizerError) -> None:
-        self.failed += 1
-        self.say(f"error: {_one_line(error)}")
-        self.bar.update()
-
-    def say(self, line: str) -> None:
-        self.bar.write(line, file=sys.stderr)
-
-
-def _colorize_all(
-    colorizer: "Colorizer",
-    jobs: Sequence["Job"],
-    errors: Sequence[PhotoError],
-    arguments: Arguments,
-) -> int:
-    """Does the jobs; returns how many failed. `errors` are those known before, to be said."""
-    from tqdm import tqdm
-
-    # A log needs no ten lines a second.
-    interval = 0.1 if sys.stderr.isatty() else 10.0
-    with tqdm(total=len(jobs), unit="photo", file=sys.stderr, mininterval=interval) as bar:
-        progress = _Progress(bar)
-        for error in errors:
-            progress.say(f"error: {_one_line(error)}")
-        for batch in _batches(jobs, arguments.batch_size, progress):
-            _colorize_batch(colorizer, batch, arguments.saturation, progress)
-    return progress.failed
-
-
-def _batches(
-    jobs: Sequence["Job"], batch_size: int, progress: _Progress
-) -> Iterator[list[tuple["Job", "Photo"]]]:
-    """Reads photos and gives them out in batches bounded in number and in pixels."""
-    from colorizer.images.reading import read_photo
-
-    batch: list[tuple[Job, Photo]] = []
-    pixels = 0
-    for job in jobs:
-        try:
-            photo = read_photo(job.source.path)
-        except PhotoError as error:
-            progress.fail(error)
-            continue
-        for line in photo.notes:
-            progress.say(f"note: {photo.path}: {line}")
-        size = photo.image.width * photo.image.height
-        if batch and (len(batch) == batch_size or pixels + size > BATCH_PIXELS):
-            yield batch
-            batch, pixels = [], 0
-        batch.append((job, photo))
-        pixels += size
-    if batch:
-        yield batch
-
-
-def _colorize_batch(
-    colorizer: "Colorizer",
-    batch: Sequence[tuple["Job", "Photo"]],
-    saturation: float,
-    progress: _Progress,
-) -> None:
-    import numpy as np
-    from PIL import Image
-
-    from colorizer.images.writing import write_photo
-
-    try:
-        ab = colorizer.predict_photos([np.asarray(photo.image) for _, photo in batch])
-    except ColorizerError as error:
-        for _, photo in batch:
-            progress.fail(PhotoError(photo.path, str(error)))
-        return
-    for (job, photo), photo_ab in zip(batch, ab, strict=True):
-        try:
-            painted = colorizer.paint(np.asarray(photo.image), photo_ab, saturation=saturation)
-            write_photo(
-                Image.fromarray(painted),
-                job.target,
-                exif=photo.exif,
-                resolution=photo.resolution,
-            )
-        except PhotoError as error:
-            progress.fail(error)
-        except ColorizerError as error:
-            progress.fail(PhotoError(photo.path, str(error)))
-        else:
-            progress.bar.update()
-
-
-def _one_line(error: ColorizerError) -> str:
-    return " ".join(str(error).split())
 
 
 if __name__ == "__main__":

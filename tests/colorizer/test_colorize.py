@@ -13,6 +13,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from colorizer import colorize
+from colorizer.colorizing import pipeline
 from colorizer.inference import load
 
 Run = Callable[..., tuple[int, str, str]]
@@ -180,7 +181,7 @@ def test_one_result_that_cannot_be_written(command: Run) -> None:
 
 
 def test_large_photos_wait_in_small_batches(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(colorize, "BATCH_PIXELS", 2000)
+    monkeypatch.setattr(pipeline, "BATCH_PIXELS", 2000)
     for name in "abcde":
         _photo(f"album/{name}.png", (30, 30))
     _photo("album/large.png", (100, 100))

@@ -1,0 +1,138 @@
+"""Photos a second of `colorize`, whose stages overlap, beside a plain loop over the same stages.
+
+    python benchmarks/colorize_overlap.py --photos photos/test
+
+Photos are collages of 48 photos of a folder, enlarged to the size asked for, which anybody can make.
+The plain loop reads a photo, predicts and paints it, writes it, then takes the next, with the same
+functions. Each way runs in a process of its own, in turn; the time that the loop takes for no photo
+at all (loading TensorFlow and the model) is taken off both.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Literal, NamedTuple
+
+import tyro
+from machine import describe_machine
+from PIL import Image
+from step_sides import available_cores
+
+from colorizer.command import note, run
+
+COLUMNS, ROWS = 8, 6
+# Different ones; the rest are links to them, each of which is read and written on its own.
+DIFFERENT = 20
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What to colour."""
+
+    photos: Path
+    """Folder of photos to make collages of."""
+    count: int = 200
+    """Large photos to colour."""
+    megapixels: float = 12.0
+    """Their size."""
+    formats: tuple[Literal["png", "jpg"], ...] = ("png", "jpg")
+    """What to write."""
+    rounds: int = 1
+    """Times that each way is measured; the median counts."""
+
+
+class Figures(NamedTuple):
+    """What a process took."""
+
+    seconds: float
+    gibibytes: float
+
+
+def main() -> None:
+    """Runs the measurement, or, in a process of its own, the plain loop."""
+    if sys.argv[1:2] == ["--plain-loop"]:
+        run(lambda: plain_loop(*map(Path, sys.argv[2:4]), sys.argv[4]))
+    run(lambda: measure(tyro.cli(Arguments, description=__doc__, args=sys.argv[1:])))
+
+
+def measure(arguments: Arguments) -> None:
+    """Prints photos a second, start-up taken off, and peak memory."""
+    print(f"{describe_machine()}; {available_cores()} cores")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_collages(arguments, folder / "large")
+        (folder / "none").mkdir()
+        for suffix in arguments.formats:
+            plain = (sys.executable, __file__, "--plain-loop")
+            colorize = (sys.executable, "-m", "colorizer.colorize", "--format", suffix)
+            starting = _timed((*plain, folder / "none", folder / "out", suffix)).seconds
+            ways: dict[str, list[Figures]] = {"plain loop": [], "colorize": []}
+            for _ in range(arguments.rounds):
+                ways["plain loop"].append(
+                    _timed((*plain, folder / "large", folder / "plain", suffix))
+                )
+                ways["colorize"].append(
+                    _timed((*colorize, folder / "large", "--output", folder / "out"))
+                )
+            note(f"{suffix}: loading takes {starting:.1f} s")
+            rates = {}
+            for way, figures in ways.items():
+                seconds = median(one.seconds for one in figures) - starting
+                rates[way] = arguments.count / seconds
+                memory = max(one.gibibytes for one in figures)
+                print(f"{suffix}, {way}: {rates[way]:.2f} photos/s, {memory:.2f} GiB", flush=True)
+            print(f"{suffix}: {rates['colorize'] / rates['plain loop']:.2f} times the plain loop")
+
+
+def make_collages(arguments: Arguments, folder: Path) -> None:
+    """Writes the large photos."""
+    from pipelines.preparation import choose_jpegs
+
+    folder.mkdir()
+    side = round((arguments.megapixels * 1e6 / (COLUMNS * ROWS)) ** 0.5)
+    small = choose_jpegs(arguments.photos, DIFFERENT * COLUMNS * ROWS)
+    different = min(DIFFERENT, arguments.count)
+    for number in range(arguments.count):
+        path = folder / f"{number:05}.jpg"
+        if number >= different:
+            path.hardlink_to(folder / f"{number % different:05}.jpg")
+            continue
+        collage = Image.new("RGB", (COLUMNS * side, ROWS * side))
+        for place in range(COLUMNS * ROWS):
+            with Image.open(small[(number + different * place) % len(small)]) as photo:
+                tile = photo.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+            collage.paste(tile, (place % COLUMNS * side, place // COLUMNS * side))
+        collage.save(path, quality=92)
+
+
+def plain_loop(source: Path, target: Path, suffix: str) -> None:
+    """Colours the photos of a folder one by one."""
+    import colorizer
+    from colorizer.images.reading import read_photo
+    from colorizer.images.writing import write_photo
+
+    model = colorizer.load()
+    for path in sorted(source.iterdir()):
+        photo = read_photo(path)
+        painted = model.colorize(photo.image)
+        write_photo(painted, target / f"{path.stem}.{suffix}")
+
+
+def _timed(command: tuple[str | Path, ...]) -> Figures:
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{command}: ended with {os.waitstatus_to_exitcode(status)}")
+    return Figures(time.perf_counter() - started, usage.ru_maxrss / 2**20)
+
+
+if __name__ == "__main__":
+    main()
