@@ -2,7 +2,7 @@
 
     python benchmarks/colorize_overlap.py --photos photos/test
 
-Photos are collages of 48 photos of a folder, enlarged to the size asked for, which anybody can make.
+Photos are collages of 48 photos of a folder, enlarged to the size asked for: anybody can make them.
 The plain loop reads a photo, predicts and paints it, writes it, then takes the next, with the same
 functions. Each way runs in a process of its own, in turn; the time that the loop takes for no photo
 at all (loading TensorFlow and the model) is taken off both.
@@ -56,7 +56,8 @@ class Figures(NamedTuple):
 def main() -> None:
     """Runs the measurement, or, in a process of its own, the plain loop."""
     if sys.argv[1:2] == ["--plain-loop"]:
-        run(lambda: plain_loop(*map(Path, sys.argv[2:4]), sys.argv[4]))
+        source, target, suffix = sys.argv[2:5]
+        run(lambda: plain_loop(Path(source), Path(target), suffix))
     run(lambda: measure(tyro.cli(Arguments, description=__doc__, args=sys.argv[1:])))
 
 
