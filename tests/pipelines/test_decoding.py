@@ -67,13 +67,15 @@ def test_unknown_resize_is_refused():
 
 
 @pytest.mark.parametrize("way", [lambda f: f, tf.function], ids=["eager", "graph"])
-@pytest.mark.parametrize("size", [(24, 40), (7, 50), (60, 9)])
+@pytest.mark.parametrize(
+    "size", [(24, 40), (7, 50), (60, 9), (24, 9), (7, 40), (24, 50), (60, 50), (7, 9)]
+)
 def test_resizes_one_picture_as_it_does_a_batch(way, size):
     pictures = tf.constant(np.stack([picture(), picture()[::-1]]))
     resized = way(resize_bilinear)(pictures, size)
     assert resized.dtype == tf.float32 and resized.shape == (2, *size, 3)
     expected = tf.image.resize(pictures, size, antialias=True)
-    np.testing.assert_allclose(resized, expected, atol=1e-3)
+    np.testing.assert_allclose(resized, expected, atol=5e-3)
     np.testing.assert_array_equal(resized[0], way(resize_bilinear)(pictures[0], size))
 
 
