@@ -123,3 +123,10 @@ def test_gradients_equal_numeric_ones(function):
     inputs = rgb if function is color.rgb_to_lab else np.asarray(color.rgb_to_lab(rgb))
     theoretical, numeric = tf.test.compute_gradient(function, [tf.constant(inputs)])
     np.testing.assert_allclose(theoretical[0], numeric[0], rtol=1e-3, atol=1e-4)
+
+
+def test_tensorflow_io_with_faster_powers_is_still_tensorflow_io():
+    levels = np.linspace(0, 1, 52, dtype=np.float32)
+    rgb = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, 52, -1, 3)
+    faster = tf.function(tfio_color.rgb_to_lab_in_xla, jit_compile=True, autograph=False)
+    np.testing.assert_allclose(faster(rgb), tfio_color.rgb_to_lab(rgb), atol=3e-4)
