@@ -1,14 +1,21 @@
 """tf.data batches of (lightness, ab) over prepared photos."""
 
 import os
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from pipelines.decoding import Tensor, decode_jpeg, resize_square
-from pipelines.lab_records import lab_batch, parse_record, record_path
+from pipelines.lab_records import (
+    RECORD_DTYPE,
+    filled,
+    lab_batch,
+    network_batch,
+    photos_file,
+    read_records,
+    split_records,
+)
 from pipelines.preparation import PreparedPhotos
 
 
@@ -70,17 +77,73 @@ def steps_per_epoch(prepared: PreparedPhotos, batch_size: int, at_most: int | No
 def _batches(
     prepared: PreparedPhotos, order: np.ndarray, flips: np.ndarray, batch_size: int
 ) -> tf.data.Dataset:
-    read, convert = _reader(prepared, batch_size)
-    dataset = tf.data.Dataset.from_tensor_slices((_columns(prepared, order), flips))
-    return (
-        dataset.map(
-            lambda column, flip: _flipped(read(*column), flip),
-            num_parallel_calls=tf.data.AUTOTUNE,
+    if prepared.records is None:
+        return _from_photos(prepared, order, flips, batch_size).prefetch(2)
+    return _from_records(prepared, prepared.records, order, flips, batch_size).prefetch(2)
+
+
+def _from_records(
+    prepared: PreparedPhotos, records: Path, order: np.ndarray, flips: np.ndarray, batch_size: int
+) -> tf.data.Dataset:
+    """Reads and converts whole batches: single photos would cost more in calls than in work."""
+    file, size = photos_file(records), prepared.image_size
+
+    @tf.autograph.experimental.do_not_convert
+    def read(indices: Tensor, flips: Tensor) -> tuple[Tensor, Tensor]:
+        full = filled(indices, batch_size)
+        rows = tf.numpy_function(
+            lambda wanted: read_records(file, wanted, size), [full], RECORD_DTYPE, stateful=False
         )
-        .batch(batch_size)
-        .map(lambda batch: _split(convert(batch)), num_parallel_calls=tf.data.AUTOTUNE)
-        .prefetch(2)
+        rows = tf.ensure_shape(rows, (batch_size, 3 * size**2))
+        batch = _network_batch_of_records(rows, filled(flips, batch_size), size)
+        return _first(batch, tf.shape(indices)[0])
+
+    indices = np.array(prepared.record_indices, np.int64)[order]
+    dataset = tf.data.Dataset.from_tensor_slices((indices, flips))
+    return dataset.batch(batch_size).map(read, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _from_photos(
+    prepared: PreparedPhotos, order: np.ndarray, flips: np.ndarray, batch_size: int
+) -> tf.data.Dataset:
+    """Goes through what records would hold, so that both ways give the same batches."""
+
+    @tf.autograph.experimental.do_not_convert
+    def decode(path: Tensor, orientation: Tensor, flip: Tensor) -> tuple[Tensor, Tensor]:
+        picture = decode_jpeg(tf.io.read_file(path), orientation)
+        return resize_square(picture, prepared.image_size, prepared.resize), flip
+
+    @tf.autograph.experimental.do_not_convert
+    def convert(rgb: Tensor, flips: Tensor) -> tuple[Tensor, Tensor]:
+        full = lab_batch(filled(rgb, batch_size), batch_size)
+        return _first(_network_batch(*full, filled(flips, batch_size)), tf.shape(rgb)[0])
+
+    files = [prepared.files[i] for i in order]
+    columns = (
+        [os.fsencode(file.path) for file in files],
+        np.array([file.orientation for file in files], np.int32),
+        flips,
     )
+    return (
+        tf.data.Dataset.from_tensor_slices(columns)
+        .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch_size)
+        .map(convert, num_parallel_calls=tf.data.AUTOTUNE)
+    )
+
+
+# Compiled once for a shape, not anew for each epoch.
+_network_batch = tf.function(network_batch, jit_compile=True, autograph=False)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _network_batch_of_records(rows: Tensor, flips: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    return network_batch(*split_records(rows, size), flips)
+
+
+def _first(batch: tuple[Tensor, Tensor], count: Tensor) -> tuple[Tensor, Tensor]:
+    lightness, ab = batch
+    return lightness[:count], ab[:count]
 
 
 def _boxes(random: np.random.Generator, count: int, min_crop: float) -> np.ndarray:
@@ -94,34 +157,3 @@ def _cropped(pictures: Tensor, boxes: Tensor) -> Tensor:
     shape = tf.shape(pictures)
     cut = tf.image.crop_and_resize(pictures, boxes, tf.range(shape[0]), shape[1:3])
     return tf.ensure_shape(cut, pictures.shape)
-
-
-def _columns(prepared: PreparedPhotos, order: np.ndarray) -> tuple[Any, ...]:
-    files = [prepared.files[i] for i in order]
-    if prepared.records is not None:
-        return ([os.fsencode(record_path(prepared.records, file.path)) for file in files],)
-    orientations = np.array([file.orientation for file in files], np.int32)
-    return [os.fsencode(file.path) for file in files], orientations
-
-
-def _reader(
-    prepared: PreparedPhotos, batch_size: int
-) -> tuple[Callable[..., Tensor], Callable[[Tensor], Tensor]]:
-    """How one picture is read, and what then turns a batch of them into Lab records."""
-    size, resize = prepared.image_size, prepared.resize
-    if prepared.records is not None:
-        return lambda path: parse_record(tf.io.read_file(path), size), lambda batch: batch
-
-    def read(path: Tensor, orientation: Tensor) -> Tensor:
-        return resize_square(decode_jpeg(tf.io.read_file(path), orientation), size, resize)
-
-    return read, lambda batch: lab_batch(batch, batch_size)
-
-
-def _flipped(picture: Tensor, flip: Tensor) -> Tensor:
-    return tf.cond(flip, lambda: picture[:, ::-1], lambda: picture)
-
-
-def _split(records: Tensor) -> tuple[Tensor, Tensor]:
-    scaled = tf.cast(records, tf.float32)
-    return scaled[..., :1], scaled[..., 1:]

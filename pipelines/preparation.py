@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -23,11 +24,12 @@ from pipelines.decoding import Resize, Tensor, decode_jpeg, resize_square
 from pipelines.errors import NoPhotosError
 from pipelines.grayness import why_gray
 from pipelines.lab_records import (
+    RECORD_ONE,
     Summary,
     fingerprint,
     lab_batch,
     load_summary,
-    record_path,
+    photos_file,
     save_summary,
 )
 from pipelines.photo_files import PhotoFile, Rejection, find_jpegs, inspect_headers
@@ -49,6 +51,7 @@ class PreparedPhotos:
         image_size: side of the square pictures.
         resize: how they were made square.
         records: folder of Lab records, or None where photos are decoded anew each epoch.
+        record_indices: which of them is that of each usable photo; empty without records.
     """
 
     root: Path
@@ -58,6 +61,7 @@ class PreparedPhotos:
     image_size: int
     resize: Resize
     records: Path | None
+    record_indices: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         """The number of usable photos."""
@@ -105,6 +109,7 @@ class PreparedPhotos:
             files=tuple(self.files[i] for i in chosen),
             rejected=(),
             photo_mean_ab=tuple(self.photo_mean_ab[i] for i in chosen),
+            record_indices=tuple(self.record_indices[i] for i in chosen) if self.records else (),
         )
 
 
@@ -146,7 +151,7 @@ def _with_records(
     files: Sequence[PhotoFile], image_size: int, resize: Resize, records: Path, progress: bool
 ) -> Summary:
     wanted = fingerprint(files, image_size, resize)
-    if kept := load_summary(records, files, image_size, wanted):
+    if kept := load_summary(records, image_size, wanted):
         return kept
     partial = records.with_name(f".{records.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -192,37 +197,53 @@ def _scan(
     mean_ab: dict[int, tuple[float, float]] = {}
     decoded = np.zeros(len(files), bool)
     interval = 1.0 if sys.stderr.isatty() else 30.0
-    with tqdm(
-        total=len(files), desc="reading photos", mininterval=interval, disable=not progress
-    ) as bar:
-        for index, scaled, mean in _lab_pictures(files, image_size, resize):
-            decoded[index] = True
-            bar.update(index + 1 - bar.n)
-            if reason := why_gray(scaled):
-                rejected[index] = reason
-                continue
-            mean_ab[index] = (float(mean[0]), float(mean[1]))
-            if records is not None:
-                record_path(records, files[index].path).write_bytes(scaled.data)
+    with (
+        tqdm(
+            total=len(files), desc="reading photos", mininterval=interval, disable=not progress
+        ) as bar,
+        nullcontext() if records is None else photos_file(records).open("wb") as file,
+    ):
+        for indices, lightness, ab in _lab_batches(files, image_size, resize):
+            decoded[indices] = True
+            bar.update(int(indices[-1]) + 1 - bar.n)
+            reasons = why_gray(lightness, ab, RECORD_ONE)
+            means = _mean_ab(ab)
+            for number, (index, reason) in enumerate(zip(indices.tolist(), reasons, strict=True)):
+                if reason:
+                    rejected[index] = reason
+                    continue
+                mean_ab[index] = means[number]
+                if file is not None:
+                    file.write(lightness[number].data)
+                    file.write(ab[number].data)
         bar.update(len(files) - bar.n)
     for index in np.flatnonzero(~decoded).tolist():
         rejected[index] = _why_undecodable(files[index])
     return Summary(rejected, mean_ab)
 
 
-def _lab_pictures(
-    files: Sequence[PhotoFile], image_size: int, resize: Resize
-) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Yields index, scaled Lab record and mean ab of every file that decodes."""
+def _mean_ab(ab: np.ndarray) -> list[tuple[float, float]]:
+    """Means of int16 (N, S, S, 2), scaled to [-1, 1]."""
+    count, side = ab.shape[:2]
+    # Exact sums, first of whole rows; a column of int16 fits int32 up to a side of 65,536.
+    columns = ab.reshape(count, side, -1).sum(axis=1, dtype=np.int32)
+    sums = columns.reshape(count, side, 2).sum(axis=1, dtype=np.int64)
+    return [(a, b) for a, b in (sums / (side**2 * RECORD_ONE)).tolist()]
 
+
+def _lab_batches(
+    files: Sequence[PhotoFile], image_size: int, resize: Resize
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yields index, lightness and ab, as records hold them, of batches of what decodes."""
+
+    @tf.autograph.experimental.do_not_convert
     def decode(index: Tensor, path: Tensor, orientation: Tensor) -> tuple[Tensor, Tensor]:
         picture = decode_jpeg(tf.io.read_file(path), orientation)
         return index, resize_square(picture, image_size, resize)
 
-    def convert(indices: Tensor, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        pictures = lab_batch(rgb, _BATCH)
-        means = tf.reduce_mean(tf.cast(pictures[..., 1:], tf.float32), axis=(1, 2))
-        return indices, pictures, means
+    @tf.autograph.experimental.do_not_convert
+    def convert(indices: Tensor, rgb: Tensor) -> tuple[Tensor, ...]:
+        return indices, *lab_batch(rgb, _BATCH)
 
     if not files:
         return
@@ -239,8 +260,7 @@ def _lab_pictures(
         .map(convert, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(2)
     )
-    for indices, pictures, means in dataset.as_numpy_iterator():
-        yield from zip(indices.tolist(), pictures, means, strict=True)
+    yield from dataset.as_numpy_iterator()
 
 
 def _why_undecodable(file: PhotoFile) -> str:
@@ -279,4 +299,5 @@ def _result(
         image_size=image_size,
         resize=resize,
         records=records,
+        record_indices=() if records is None else tuple(range(len(usable))),
     )

@@ -6,6 +6,7 @@ from PIL import Image
 
 from pipelines import lab_records, preparation
 from pipelines.errors import NoPhotosError
+from pipelines.photo_files import PhotoFile, find_jpegs, inspect_headers
 from pipelines.preparation import prepare_photos
 
 
@@ -75,7 +76,8 @@ def test_limit_takes_evenly_spaced_files(sample_photos):
 def test_records_are_kept_and_taken_again(mixed, tmp_path, monkeypatch):
     records = tmp_path / "cache" / "train"
     first = prepare_photos(mixed, image_size=64, records=records)
-    assert len(list(records.glob("*.lab"))) == len(first)
+    size = lab_records.photos_file(records).stat().st_size
+    assert size == len(first) * lab_records.record_bytes(64)
 
     def no_second_scan(*arguments):
         raise AssertionError("decoded again")
@@ -96,20 +98,20 @@ def test_records_of_other_photos_are_made_anew(mixed, tmp_path, sample_photos, c
     assert after.photo_mean_ab == expected.photo_mean_ab
 
 
-@pytest.mark.parametrize("damage", ["summary", "short record", "missing record"])
+@pytest.mark.parametrize("damage", ["summary", "short file", "missing file"])
 def test_damaged_records_are_made_anew(mixed, tmp_path, damage):
     records = tmp_path / "cache"
     prepared = prepare_photos(mixed, image_size=64, records=records)
-    record = lab_records.record_path(records, prepared.photos[0])
-    whole = record.read_bytes()
+    file = lab_records.photos_file(records)
+    whole = file.read_bytes()
     if damage == "summary":
         (records / "summary.json").write_text("{")
-    elif damage == "short record":
-        record.write_bytes(whole[:-2])
+    elif damage == "short file":
+        file.write_bytes(whole[:-2])
     else:
-        record.unlink()
+        file.unlink()
     assert prepare_photos(mixed, image_size=64, records=records) == prepared
-    assert record.read_bytes() == whole
+    assert file.read_bytes() == whole
 
 
 def test_an_interrupted_pass_leaves_nothing(mixed, tmp_path, monkeypatch):
@@ -122,14 +124,39 @@ def test_an_interrupted_pass_leaves_nothing(mixed, tmp_path, monkeypatch):
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_records_hold_lab_to_a_hundredth(sample_photos):
+def test_records_of_another_format_are_made_anew(mixed, tmp_path, monkeypatch):
+    records = tmp_path / "cache"
+    with monkeypatch.context() as earlier:
+        earlier.setattr(lab_records, "RECORD_DTYPE", "float16")
+        files = [item for item in inspect_headers(find_jpegs(mixed)) if isinstance(item, PhotoFile)]
+        stale = lab_records.fingerprint(files, 64, "squash")
+    records.mkdir()
+    lab_records.save_summary(records, lab_records.Summary({}, {}), stale)
+    lab_records.photos_file(records).touch()
+    (records / "0123.lab").write_bytes(b"a record of its own file")
+    assert prepare_photos(mixed, image_size=64, records=records).photos
+    assert {path.name for path in records.iterdir()} == {"summary.json", "photos.lab"}
+
+
+def test_records_hold_lab_to_some_thousandths(sample_photos):
     from skimage.color import rgb2lab
 
     path = sample_photos / "train" / "skimage_astronaut.jpg"
     rgb = np.asarray(Image.open(path))[None] / np.float32(255)
-    record = np.asarray(lab_records.lab_batch(rgb, 4)).astype(np.float32)
-    lab = np.concatenate([(record[..., :1] + 1) * 50, record[..., 1:] * 128], axis=-1)
-    assert np.abs(lab - rgb2lab(rgb)).max() < 0.04
+    lightness, ab = (np.asarray(part) / 32767 for part in lab_records.lab_batch(rgb, 4))
+    lab = np.concatenate([(lightness + 1) * 50, ab * 128], axis=-1)
+    expected = rgb2lab(rgb.astype(np.float64))
+    assert np.abs(lab - expected)[..., 0].max() < 0.0012
+    assert np.abs(lab - expected)[..., 1:].max() < 0.0025
+
+
+def test_split_photos_keep_their_records(sample_photos, tmp_path):
+    from pipelines.batches import evaluation_batches
+
+    prepared = prepare_photos(sample_photos, image_size=32, records=tmp_path / "records")
+    for part in (*prepared.split(0.3, seed=1), prepared.evenly_spaced(4)):
+        ab = np.concatenate([ab for _, ab in evaluation_batches(part, 3).as_numpy_iterator()])
+        np.testing.assert_allclose(part.photo_mean_ab, ab.mean((1, 2), np.float64), atol=1e-6)
 
 
 def test_split_is_seeded_and_covers_all(sample_photos):
