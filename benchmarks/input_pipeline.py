@@ -1,4 +1,4 @@
-"""Images a second of the input pipeline beside OpenCV and Pillow + scikit-image.
+"""Images a second of the input pipeline beside OpenCV, Pillow + scikit-image and PyTorch.
 
 All of them turn JPEG files into float32 lightness and ab of 256x256 in [-1, 1]. Each measurement
 runs in a fresh process that may use so many cores and no more; systems alternate, and the figures
@@ -13,6 +13,9 @@ counted; graph tracing and XLA compilation are, so that few images speak against
              of the 8-bit picture as scikit-image documents it (it computes in float64), and, as
              skimage32, of a float32 copy. Results go to shared memory; the time to hand batches
              over is not counted.
+    torch    a DataLoader with a worker for each core: Pillow as above, random flips, Lab in
+             float32; its batches are handed over, and it has two epochs, of which the second is
+             timed. Left out, with a note, where PyTorch is not installed.
 
 The second table tells how long a training step of the CNN (preset base) waits for its batch.
 
@@ -30,6 +33,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,6 +57,7 @@ NAMES = {
     "uncached_epoch": "ours, uncached epoch",
     "skimage": "Pillow + scikit-image",
     "skimage32": "Pillow + scikit-image in float32",
+    "torch": "PyTorch DataLoader (Pillow, Lab in float32)",
     "opencv": "OpenCV",
 }
 
@@ -163,6 +168,15 @@ def measure_skimage(task: Task) -> dict[str, float]:
     return rates
 
 
+def measure_torch(task: Task) -> dict[str, float]:
+    """Images a second of PyTorch's DataLoader, one worker a core."""
+    from torch_input import images_per_second
+
+    files = sorted(task.folder.iterdir())
+    rate = images_per_second(files, task.image_size, task.batch_size, task.cores)
+    return {"torch": rate}
+
+
 def measure_waiting(task: Task) -> dict[str, float]:
     """Share of a training step of the CNN that waits for its batch, and the step's seconds."""
     import_tensorflow()
@@ -232,7 +246,7 @@ def _command() -> None:
     if arguments.json_file is not None:
         content = {
             "machine": describe_machine(),
-            "versions": {name: version(name) for name in PACKAGES},
+            "versions": {name: version(name) for name in _packages()},
             "images": images,
             "image_size": arguments.image_size,
             "batch_size": arguments.batch_size,
@@ -242,9 +256,17 @@ def _command() -> None:
         write_json(arguments.json_file, content)
 
 
+def _packages() -> tuple[str, ...]:
+    return PACKAGES if find_spec("torch") is None else (*PACKAGES, "torch")
+
+
 def _measure_all(arguments: Arguments, folder: Path) -> dict[int, list[dict[str, float]]]:
     """One row of figures for each number of cores and repeat; the order turns round each time."""
     measures = [measure_ours, measure_opencv, measure_skimage]
+    if find_spec("torch") is None:
+        note("PyTorch is not installed (pip install torch): its DataLoader is left out")
+    else:
+        measures.append(measure_torch)
     if arguments.steps:
         measures.append(measure_waiting)
     runs: dict[int, list[dict[str, float]]] = {cores: [] for cores in arguments.cores}
@@ -341,7 +363,10 @@ def _rates_table(runs: dict[int, list[dict[str, float]]]) -> str:
         head += f" {cores} core{'s' * (cores > 1)} | / scikit-image | / OpenCV |"
         rule += " ---: | ---: | ---: |"
     lines = [head, rule]
+    measured = next(iter(runs.values()))[0]
     for key, name in NAMES.items():
+        if key not in measured:
+            continue
         line = f"| {name} |"
         for rows in runs.values():
             line += f" {statistics.median(row[key] for row in rows):.0f} |"
