@@ -77,6 +77,7 @@ def steps_per_epoch(prepared: PreparedPhotos, batch_size: int, at_most: int | No
 def _batches(
     prepared: PreparedPhotos, order: np.ndarray, flips: np.ndarray, batch_size: int
 ) -> tf.data.Dataset:
+    batch_size = min(batch_size, len(order))
     if prepared.records is None:
         return _from_photos(prepared, order, flips, batch_size).prefetch(2)
     return _from_records(prepared, prepared.records, order, flips, batch_size).prefetch(2)

@@ -256,6 +256,8 @@ def _lab_batches(
         tf.data.Dataset.from_tensor_slices(columns)
         .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
         .ignore_errors()
+        # Without this, nothing is decoded while a batch is put together.
+        .prefetch(_BATCH)
         .batch(_BATCH)
         .map(convert, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(2)
