@@ -67,7 +67,12 @@ def network_batch(lightness: Tensor, ab: Tensor, flips: Tensor) -> tuple[Tensor,
 def filled(batch: Tensor, batch_size: int) -> Tensor:
     """Appends zeros to a batch (N, ...) up to `batch_size`, as a static shape."""
     rest = batch_size - tf.shape(batch)[0]
-    full = tf.pad(batch, [[0, rest]] + [[0, 0]] * (len(batch.shape) - 1))
+    # A full one is passed on: filling up copies.
+    full = tf.cond(
+        tf.equal(rest, 0),
+        lambda: batch,
+        lambda: tf.pad(batch, [[0, rest]] + [[0, 0]] * (len(batch.shape) - 1)),
+    )
     return tf.ensure_shape(full, (batch_size, *batch.shape[1:]))
 
 
