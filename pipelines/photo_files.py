@@ -2,7 +2,9 @@
 
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -69,15 +71,35 @@ def inspect_header(path: Path) -> PhotoFile:
         PhotoError: the file is empty, unreadable, no JPEG whatever its name says, or claims more
             than `MAX_PIXELS` pixels.
     """
+    with _told_of(path):
+        return _inspected(path, path, path.stat().st_size)
+
+
+def inspect_encoded(path: Path, encoded: bytes) -> PhotoFile:
+    """Does the same for a file's bytes, which lie in an archive or a dataset under `path`.
+
+    Raises:
+        PhotoError: as `inspect_header` does.
+    """
+    with _told_of(path):
+        return _inspected(path, BytesIO(encoded), len(encoded))
+
+
+def _inspected(path: Path, source: Path | BytesIO, size: int) -> PhotoFile:
+    if size == 0:
+        raise PhotoError(path, "empty file")
+    with warnings.catch_warnings():
+        # Pillow warns of large pictures and odd EXIF; the limit here is our own.
+        warnings.simplefilter("ignore")
+        with Image.open(source) as image:
+            return PhotoFile(path, _checked_orientation(path, image), size)
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Turns what Pillow and the file system raise into a `PhotoError`."""
     try:
-        size = path.stat().st_size
-        if size == 0:
-            raise PhotoError(path, "empty file")
-        with warnings.catch_warnings():
-            # Pillow warns of large pictures and odd EXIF; the limit here is our own.
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                return PhotoFile(path, _checked_orientation(path, image), size)
+        yield
     except UnidentifiedImageError:
         raise PhotoError(path, "not an image, or its header is damaged") from None
     except Image.DecompressionBombError:

@@ -22,7 +22,7 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from photo_likeness import Scene, hashes, is_near, mirrored_hashes
+from photo_likeness import Scene
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 from rebuild_photos import BENCHMARKS, fetch_checkouts, read_manifest, read_table
@@ -31,6 +31,7 @@ from tqdm import tqdm
 from colorizer.command import note, parse, run
 from colorizer.files import replacing, write_text
 from pipelines.errors import ColorizerError, UsageError
+from pipelines.likeness import hashes, is_near, mirrored_hashes
 
 LIST = "photos.tsv"
 _LEFT_OUT_CLASSES = {"pole dancing", "n02837789"}

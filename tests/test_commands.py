@@ -10,6 +10,7 @@ from colorizer import command
 from pipelines.errors import ColorizerError, UsageError
 
 COMMANDS = [
+    "colorizer.build_dataset",
     "colorizer.fit",
     "colorizer.evaluate",
     "colorizer.colorize",

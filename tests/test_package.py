@@ -38,7 +38,10 @@ def test_wheel_holds_every_module_and_command(tmp_path):
     source.add("models_export/serving/openapi.json")
     for pattern in ("*.html", "*.css", "*.js", "*.svg", "vendor/*"):
         source |= {path.relative_to(ROOT).as_posix() for path in (serving / "page").glob(pattern)}
+    datasets = ROOT / "pipelines" / "datasets"
+    for pattern in ("README.md", "*/README.md", "*/CITATIONS.bib", "*/TAGS.txt"):
+        source |= {path.relative_to(ROOT).as_posix() for path in datasets.glob(pattern)}
     assert {name for name in names if ".dist-info/" not in name} == source
     assert any(name.endswith("LICENSE") for name in names)
-    for name in ("fit", "evaluate", "colorize", "export"):
+    for name in ("build-dataset", "fit", "evaluate", "colorize", "export"):
         assert f"colorizer-{name} = " in commands

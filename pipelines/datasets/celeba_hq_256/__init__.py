@@ -1,0 +1,1 @@
+"""CelebA-HQ resized (256 x 256)."""

@@ -1,0 +1,1 @@
+"""ImageNet 1000 (mini)."""

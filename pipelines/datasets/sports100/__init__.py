@@ -1,0 +1,1 @@
+"""100 Sports Image Classification."""
