@@ -14,7 +14,8 @@ from colorizer.network_config import (
     TransferConfig,
     UnetConfig,
 )
-from pipelines.errors import ColorizerError
+from pipelines.dataset_names import is_dataset, parse_datasets
+from pipelines.errors import ColorizerError, UsageError
 
 PresetName = Literal["smoke", "base"]
 ModelName = Literal["cnn", "unet", "dcgan", "lite"]
@@ -27,11 +28,13 @@ class FitConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path
-    """Folder of training photos: any tree of .jpg and .jpeg files."""
+    """Folder of training photos: any tree of .jpg and .jpeg files; or datasets that build_dataset
+    built, tfds:NAME[,tfds:NAME*2], with how many times an epoch shows each photo."""
     run_dir: Path
     """Folder that the run is written to; made if missing."""
     val_data: Path | None = None
-    """Folder of validation photos. Left out: a share of --data is held out, see --val-share."""
+    """Folder of validation photos, or datasets. Left out: the datasets' own validation split; of a
+    folder a share is held out, see --val-share."""
     val_share: float = Field(0.1, gt=0, lt=1)
     """Share of --data held out for validation where --val-data is left out."""
     preset: PresetName = "base"
@@ -104,7 +107,11 @@ class FitConfig(BaseModel):
 
     @model_validator(mode="after")
     def _places_are_apart(self) -> "FitConfig":
-        if self.val_data is not None:
+        if self.val_data is None:
+            return self
+        if _splits(self.data, "train") & _splits(self.val_data, "validation"):
+            raise ValueError("--val-data and --data must not name the same split of a dataset")
+        if not (is_dataset(self.data) or is_dataset(self.val_data)):
             train, val = self.data.resolve(), self.val_data.resolve()
             if train.is_relative_to(val) or val.is_relative_to(train):
                 raise ValueError("--val-data and --data must not lie in one another")
@@ -263,6 +270,16 @@ _OF_MODEL: dict[tuple[str, str, str], dict[str, Any]] = {
         "adversarial": AdversarialConfig(alpha=0.1, discriminator_learning_rate=1e-4),
     },
 }
+
+
+def _splits(data: Path, split: str) -> set[tuple[str, str]]:
+    """The datasets that `data` names, with their splits; none where it is a folder."""
+    if not is_dataset(data):
+        return set()
+    try:
+        return {(one.name, one.split or split) for one in parse_datasets(data)}
+    except UsageError as error:
+        raise ValueError(str(error)) from None
 
 
 def preset_defaults(

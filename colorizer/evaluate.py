@@ -36,7 +36,8 @@ class EvaluateArguments(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path
-    """Folder of .jpg and .jpeg photos, searched with its sub-folders."""
+    """Folder of .jpg and .jpeg photos, searched with its sub-folders; or a dataset, tfds:NAME (its
+    test split) or tfds:NAME:SPLIT."""
     model: Path | None = None
     """Run folder or exported model. Left out: the weights that ship with the package."""
     against: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN_OR_EXPORT [...]")] = ()
@@ -80,6 +81,7 @@ def _command() -> None:
     judges = _judges(arguments)
     prepared = prepare_photos(
         arguments.data,
+        split="test",
         image_size=colorizer.image_size,
         resize=_resize(colorizer),
         limit=arguments.limit,

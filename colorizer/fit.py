@@ -40,6 +40,8 @@ photos.json (what was left out, and why), checkpoints, samples, learning_curve.p
 CACHE_SHARE_OF_FREE_DISK = 0.5
 # Of so many photos the shares of the colours' classes are taken.
 SHARES_FROM = 1000
+# What tfds calls the photos to train on and to validate with.
+_SPLITS = {"train": "train", "val": "validation"}
 
 
 def main() -> None:
@@ -171,13 +173,25 @@ def _parsed(argv: Sequence[str]) -> FitConfig:
 
 def _prepared(config: FitConfig, folder: "RunFolder") -> tuple["PreparedPhotos", "PreparedPhotos"]:
     """Training and validation photos; what is left out is counted on stderr."""
-    if config.val_data is not None:
-        train = _prepare(config, folder, config.data, "train")
-        return train, _prepare(config, folder, config.val_data, "val")
     photos = _prepare(config, folder, config.data, "train")
+    val_data = _validation_data(config)
+    if val_data is not None:
+        return photos, _prepare(config, folder, val_data, "val")
     train, val = photos.split(config.val_share, config.seed)
     note(f"held out for validation: {len(val)} photos")
     return train, val
+
+
+def _validation_data(config: FitConfig) -> Path | None:
+    """Where the validation photos are, or None where they are held out of the others."""
+    from pipelines.dataset_names import is_dataset, parse_datasets
+    from pipelines.stored_photos import has_split
+
+    data = config.data
+    if config.val_data is not None or not is_dataset(data):
+        return config.val_data
+    own = all(dataset.split is None for dataset in parse_datasets(data))
+    return data if own and has_split(data, "validation") else None
 
 
 def _prepare(config: FitConfig, folder: "RunFolder", photos: Path, name: str) -> "PreparedPhotos":
@@ -185,6 +199,7 @@ def _prepare(config: FitConfig, folder: "RunFolder", photos: Path, name: str) ->
 
     prepared = prepare_photos(
         photos,
+        split=_SPLITS[name],
         image_size=config.image_size,
         resize=config.resize,
         records=_records(config, folder, photos, name),
@@ -201,10 +216,14 @@ def _records(config: FitConfig, folder: "RunFolder", photos: Path, name: str) ->
     if config.cache == "none":
         return None
     if config.cache == "auto":
+        from pipelines.dataset_names import is_dataset
         from pipelines.lab_records import record_bytes
         from pipelines.photo_files import find_jpegs
+        from pipelines.stored_photos import count_stored
 
-        wanted = len(find_jpegs(photos)) * record_bytes(config.image_size)
+        stored = is_dataset(photos)
+        count = count_stored(photos, _SPLITS[name]) if stored else len(find_jpegs(photos))
+        wanted = count * record_bytes(config.image_size)
         kept = sum(file.stat().st_size for file in (folder.cache / name).glob("*"))
         free = shutil.disk_usage(folder.path).free + kept
         if wanted > CACHE_SHARE_OF_FREE_DISK * free:

@@ -1,12 +1,13 @@
 """tf.data batches of (lightness, ab) over prepared photos."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from pipelines.decoding import Tensor, decode_jpeg, resize_square
+from pipelines.epochs import epoch_length, photos_shown
+from pipelines.errors import NoPhotosError
 from pipelines.lab_records import (
     RECORD_DTYPE,
     filled,
@@ -17,6 +18,7 @@ from pipelines.lab_records import (
     split_records,
 )
 from pipelines.preparation import PreparedPhotos
+from pipelines.stored_photos import address, read_photo
 
 
 def training_batches(
@@ -42,9 +44,10 @@ def training_batches(
         Dataset of (lightness, ab): float32 (N, S, S, 1) and (N, S, S, 2), each in [-1, 1].
     """
     random = np.random.default_rng([seed, epoch])
-    order = random.permutation(len(prepared))
-    flips = random.random(len(prepared)) < 0.5
-    boxes = _boxes(random, len(prepared), min_crop)
+    shown = photos_shown(prepared.weights, seed, epoch)
+    order = shown[random.permutation(len(shown))]
+    flips = random.random(len(order)) < 0.5
+    boxes = _boxes(random, len(order), min_crop)
     first = first_step * batch_size
     last = steps_per_epoch(prepared, batch_size, steps) * batch_size
     batches = _batches(prepared, order[first:last], flips[first:last], batch_size)
@@ -69,8 +72,15 @@ def evaluation_batches(prepared: PreparedPhotos, batch_size: int) -> tf.data.Dat
 
 
 def steps_per_epoch(prepared: PreparedPhotos, batch_size: int, at_most: int | None = None) -> int:
-    """The number of batches in an epoch of `training_batches`."""
-    steps = max(1, len(prepared) // batch_size)
+    """The number of batches in an epoch of `training_batches`.
+
+    Raises:
+        NoPhotosError: the weights of the photos are too small for one.
+    """
+    length = epoch_length(prepared.weights)
+    if length == 0:
+        raise NoPhotosError(f"{prepared.root}: with these weights an epoch shows no photo")
+    steps = max(1, length // batch_size)
     return steps if at_most is None else min(steps, at_most)
 
 
@@ -111,7 +121,7 @@ def _from_photos(
 
     @tf.autograph.experimental.do_not_convert
     def decode(path: Tensor, orientation: Tensor, flip: Tensor) -> tuple[Tensor, Tensor]:
-        picture = decode_jpeg(tf.io.read_file(path), orientation)
+        picture = decode_jpeg(read_photo(path), orientation)
         return resize_square(picture, prepared.image_size, prepared.resize), flip
 
     @tf.autograph.experimental.do_not_convert
@@ -121,7 +131,7 @@ def _from_photos(
 
     files = [prepared.files[i] for i in order]
     columns = (
-        [os.fsencode(file.path) for file in files],
+        [address(file) for file in files],
         np.array([file.orientation for file in files], np.int32),
         flips,
     )

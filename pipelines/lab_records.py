@@ -123,7 +123,7 @@ def split_records(rows: Tensor, image_size: int) -> tuple[Tensor, Tensor]:
 
 def fingerprint(files: Sequence[PhotoFile], image_size: int, resize: Resize) -> str:
     """Hashes what the records of `files` depend on: paths, sizes, times, and how they are made."""
-    entries = [(str(f.path.resolve()), f.bytes, f.path.stat().st_mtime_ns) for f in files]
+    entries = [file.state for file in files]
     described = json.dumps([entries, image_size, resize, RECORD_DTYPE])
     return hashlib.sha256(described.encode("utf-8", "surrogateescape")).hexdigest()
 

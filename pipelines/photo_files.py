@@ -26,11 +26,18 @@ class PhotoFile:
         path: the file.
         orientation: EXIF orientation, 1 (upright) to 8.
         bytes: size of the file.
+        weight: how many times an epoch of training shows it, on average.
     """
 
     path: Path
     orientation: int
     bytes: int
+    weight: float = 1.0
+
+    @property
+    def state(self) -> tuple[str, int, int]:
+        """Changes where the photo changes: name, size, time."""
+        return str(self.path.resolve()), self.bytes, self.path.stat().st_mtime_ns
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ a ready Lab record, so that later epochs need neither JPEG decoding nor colour c
 
 import hashlib
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from pipelines.dataset_names import is_dataset
 from pipelines.decoding import Resize, Tensor, decode_jpeg, resize_square
 from pipelines.errors import NoPhotosError
 from pipelines.grayness import why_gray
@@ -33,6 +33,7 @@ from pipelines.lab_records import (
     save_summary,
 )
 from pipelines.photo_files import PhotoFile, Rejection, find_jpegs, inspect_headers
+from pipelines.stored_photos import address, find_stored, read_photo
 
 _BATCH = 16
 
@@ -41,11 +42,11 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class PreparedPhotos:
-    """The usable photos of a folder.
+    """The usable photos of a folder or of datasets.
 
     Attributes:
-        root: the folder.
-        files: the usable photos, sorted by path.
+        root: the folder, or the names of the datasets.
+        files: the usable photos, sorted by path; those of datasets as they are stored.
         rejected: the files that were left out, and why.
         photo_mean_ab: mean (a, b) of each usable photo, scaled to [-1, 1].
         image_size: side of the square pictures.
@@ -69,19 +70,24 @@ class PreparedPhotos:
 
     @property
     def photos(self) -> tuple[Path, ...]:
-        """The paths of the usable photos, sorted."""
+        """The paths of the usable photos, in the order of `files`."""
         return tuple(file.path for file in self.files)
 
     @property
     def mean_ab(self) -> tuple[float, float]:
-        """Mean (a, b) over all pixels of the usable photos, scaled to [-1, 1]."""
-        mean_a, mean_b = np.mean(self.photo_mean_ab, axis=0).tolist()
+        """Mean (a, b) over all pixels that an epoch shows, scaled to [-1, 1]."""
+        mean_a, mean_b = np.average(self.photo_mean_ab, axis=0, weights=self.weights).tolist()
         return mean_a, mean_b
 
     @property
+    def weights(self) -> np.ndarray:
+        """How many times an epoch shows each photo, on average."""
+        return np.array([file.weight for file in self.files])
+
+    @property
     def fingerprint(self) -> str:
-        """A hash of names and sizes: equal where the same photos are seen the same way."""
-        entries = [(file.path.name, file.bytes) for file in self.files]
+        """A hash of names, sizes, weights: equal where the same photos are seen the same way."""
+        entries = [(file.path.name, file.bytes, file.weight) for file in self.files]
         described = json.dumps([entries, self.image_size, self.resize])
         return hashlib.sha256(described.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -116,16 +122,19 @@ class PreparedPhotos:
 def prepare_photos(
     folder: Path,
     *,
+    split: str = "train",
     image_size: int = 256,
     resize: Resize = "squash",
     limit: int | None = None,
     records: Path | None = None,
     progress: bool = False,
 ) -> PreparedPhotos:
-    """Prepares the JPEG photos of a tree of folders.
+    """Prepares the JPEG photos of a tree of folders, or of datasets.
 
     Args:
-        folder: searched with all its sub-folders for `.jpg` and `.jpeg`, in any letter case.
+        folder: searched with all its sub-folders for `.jpg` and `.jpeg`, in any letter case; or
+            the names of datasets, see `pipelines.dataset_names`.
+        split: which split of those datasets that name none.
         image_size: side of the square pictures that the networks see.
         resize: "squash" or "crop", see `pipelines.decoding.resize_square`.
         limit: at most so many files, evenly spaced over the sorted list.
@@ -135,9 +144,13 @@ def prepare_photos(
 
     Raises:
         NoPhotosError: `folder` is missing, holds no JPEG file, or no usable one.
+        ColorizerError: a dataset is not built, or cannot be read by number.
+        UsageError: a dataset's photos were made square in another way.
     """
-    paths = choose_jpegs(folder, limit)
-    checked = list(inspect_headers(paths))
+    if is_dataset(folder):
+        checked = _evenly_spaced(list(find_stored(folder, split, resize)), limit)
+    else:
+        checked = list(inspect_headers(choose_jpegs(folder, limit)))
     files = [item for item in checked if isinstance(item, PhotoFile)]
     broken = [item for item in checked if isinstance(item, Rejection)]
     if records is None:
@@ -238,7 +251,7 @@ def _lab_batches(
 
     @tf.autograph.experimental.do_not_convert
     def decode(index: Tensor, path: Tensor, orientation: Tensor) -> tuple[Tensor, Tensor]:
-        picture = decode_jpeg(tf.io.read_file(path), orientation)
+        picture = decode_jpeg(read_photo(path), orientation)
         return index, resize_square(picture, image_size, resize)
 
     @tf.autograph.experimental.do_not_convert
@@ -249,7 +262,7 @@ def _lab_batches(
         return
     columns = (
         np.arange(len(files)),
-        [os.fsencode(file.path) for file in files],
+        [address(file) for file in files],
         np.array([file.orientation for file in files], np.int32),
     )
     dataset = (
@@ -267,7 +280,7 @@ def _lab_batches(
 
 def _why_undecodable(file: PhotoFile) -> str:
     try:
-        decode_jpeg(tf.io.read_file(os.fsencode(file.path)), tf.constant(file.orientation))
+        decode_jpeg(read_photo(tf.constant(address(file))), tf.constant(file.orientation))
     except tf.errors.InvalidArgumentError:
         return "damaged or cut off JPEG data"
     except tf.errors.OpError as error:

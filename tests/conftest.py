@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,39 @@ def shared_photos() -> Path:
 def sample_photos() -> Path:
     """The free photos that the repository holds: train/ and val/."""
     return ROOT / "samples" / "photos"
+
+
+@pytest.fixture(scope="session")
+def tfds_data(sample_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What $TFDS_DATA_DIR may name: the sample photos as photo_folder, a few as photo_folder/few.
+
+    The former has train and validation, the latter train and test.
+    """
+    import tensorflow_datasets as tfds
+
+    from pipelines.datasets.photo_builder import PhotoConfig
+    from pipelines.datasets.photo_folder.photo_folder_dataset_builder import Builder
+
+    few = tmp_path_factory.mktemp("few")
+    for split, photos in (("train", sample_photos / "train"), ("test", sample_photos / "val")):
+        for photo in sorted(photos.rglob("*.jpg"))[:8]:
+            target = few / split / photo.parent.name / photo.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(photo, target)
+    data_dir = tmp_path_factory.mktemp("tfds")
+    for config, folder in (("squash", sample_photos), (PhotoConfig(name="few"), few)):
+        Builder(data_dir=data_dir, config=config).download_and_prepare(
+            download_config=tfds.download.DownloadConfig(manual_dir=str(folder))
+        )
+    return data_dir
+
+
+@pytest.fixture
+def built_datasets(tfds_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets `tfds:photo_folder` and `tfds:photo_folder/few` be found, in subprocesses too."""
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tfds_data))
+    # tfds reads that once, when it is imported.
+    monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(tfds_data))
 
 
 @pytest.fixture(scope="session")

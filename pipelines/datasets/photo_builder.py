@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -46,6 +46,20 @@ CONFIGS = [
     PhotoConfig(name="squash", description="The aspect ratio changes, as in the report."),
     PhotoConfig(name="crop", description="The middle square is cut out.", resize="crop"),
 ]
+
+
+class Place(NamedTuple):
+    """Where in a dataset a file belongs.
+
+    Attributes:
+        split: its split.
+        label: its class or folder, "" where there is none.
+        name: what its example is called, unique in the split.
+    """
+
+    split: str
+    label: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -90,8 +104,8 @@ class PhotoBuilder(tfds.core.GeneratorBasedBuilder):
         super().__init__(file_format=file_format, **kwargs)
 
     @abstractmethod
-    def split_of(self, name: str) -> tuple[str, str] | None:
-        """Says which split a file belongs to, and its label ("" where there is none).
+    def place_of(self, name: str) -> Place | None:
+        """Says where a file of the source belongs.
 
         Returns:
             None for a file that is passed over.
@@ -121,29 +135,28 @@ class PhotoBuilder(tfds.core.GeneratorBasedBuilder):
         metadata["splits"] = {}
         seen = SeenPhotos()
         return {
-            split: self._generate_examples(source, split, names, seen)
-            for split, names in splits.items()
+            split: self._generate_examples(source, split, places, seen)
+            for split, places in splits.items()
         }
 
-    def _splits(self, source: PhotoSource) -> dict[str, dict[str, str]]:
-        """The names and labels of each split, in the order in which copies are told."""
-        splits: dict[str, dict[str, str]] = {split: {} for split in SPLITS}
+    def _splits(self, source: PhotoSource) -> dict[str, dict[str, Place]]:
+        """The files of each split, in the order in which copies are told."""
+        splits: dict[str, dict[str, Place]] = {split: {} for split in SPLITS}
         for name in source.names:
-            if place := self.split_of(name):
-                split, label = place
-                splits[split][name] = label
-        found = {split: names for split, names in splits.items() if names}
+            if place := self.place_of(name):
+                splits[place.split][name] = place
+        found = {split: places for split, places in splits.items() if places}
         if not found:
             raise NoPhotosError(f"{source.path}: holds no photo where they are expected")
         return found
 
     def _generate_examples(
-        self, source: PhotoSource, split: str, labels: Mapping[str, str], seen: SeenPhotos
+        self, source: PhotoSource, split: str, places: Mapping[str, Place], seen: SeenPhotos
     ) -> Iterator[tuple[str, dict]]:
         left_out: dict[str, str] = {}
         digest = hashlib.sha256()
         kept = as_they_were = 0
-        for item in _examined(source, list(labels), self.builder_config.resize, digest):
+        for item in _examined(source, list(places), self.builder_config.resize, digest):
             if isinstance(item, PhotoError):
                 left_out[item.path.as_posix()] = item.reason
             elif item.gray:
@@ -151,17 +164,17 @@ class PhotoBuilder(tfds.core.GeneratorBasedBuilder):
             elif copied := seen.copy_of(item.picture):
                 left_out[item.name] = f"copy of {copied}"
             else:
-                seen.add(f"{split}/{item.name}", item.picture)
+                seen.add(item.name, item.picture)
                 encoded = _stored(item)
                 kept += 1
                 as_they_were += encoded is item.encoded
-                image, label = io.BytesIO(encoded), labels[item.name]
-                yield item.name, {"image": image, "label": label, "name": item.name}
+                _, label, name = places[item.name]
+                yield item.name, {"image": io.BytesIO(encoded), "label": label, "name": name}
         if not kept:
-            name, why = next(iter(left_out.items()))
+            first, why = next(iter(left_out.items()))
             raise NoPhotosError(
                 f"{source.path}: none of {len(left_out)} files of {split} is a usable colour photo"
-                f" (the first, {name}: {why})"
+                f" (the first, {first}: {why})"
             )
         self.info.metadata["splits"][split] = {
             "photos": kept,

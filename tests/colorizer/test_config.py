@@ -65,6 +65,26 @@ def test_wrong_usage_exits_with_2(flags, capsys):
     assert any(flag.lstrip("-") in words for flag in flags)
 
 
+@pytest.mark.parametrize(
+    ("data", "val_data", "apart"),
+    [
+        ("photos", "photos/val", False),
+        ("photos/train", "photos/val", True),
+        ("tfds:a,tfds:b", "tfds:a", True),
+        ("tfds:a,tfds:b:test", "tfds:b:test", False),
+        ("tfds:a*2", "tfds:a:train", False),
+        ("tfds:a", "photos", True),
+    ],
+)
+def test_training_and_validation_photos_are_apart(data, val_data, apart):
+    given = {"data": Path(data), "val_data": Path(val_data), "run_dir": Path("run")}
+    if apart:
+        FitConfig(**given)
+    else:
+        with pytest.raises(ValidationError, match="must not"):
+            FitConfig(**given)
+
+
 def test_missing_places_exit_with_2(capsys):
     with pytest.raises(SystemExit) as caught:
         _parsed(["--epochs", "3"])

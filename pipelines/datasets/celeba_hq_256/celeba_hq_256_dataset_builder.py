@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from pipelines.datasets.photo_builder import PhotoBuilder, drawn_split
+from pipelines.datasets.photo_builder import PhotoBuilder, Place, drawn_split
 
 
 class Builder(PhotoBuilder):
@@ -18,6 +18,7 @@ class Builder(PhotoBuilder):
     PLACES = ("celebahq-resized-256x256.zip", "celeba_hq_256")
     HOMEPAGE = "https://www.kaggle.com/datasets/badasstechie/celebahq-resized-256x256"
 
-    def split_of(self, name: str) -> tuple[str, str] | None:
+    def place_of(self, name: str) -> Place:
         """Reads [celeba_hq_256/]00000.jpg."""
-        return drawn_split(PurePosixPath(name).name, {"test": 0.05, "validation": 0.05}), ""
+        split = drawn_split(PurePosixPath(name).name, {"test": 0.05, "validation": 0.05})
+        return Place(split, "", name)

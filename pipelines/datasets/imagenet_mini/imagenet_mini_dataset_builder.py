@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from pipelines.datasets.photo_builder import PhotoBuilder, drawn_split
+from pipelines.datasets.photo_builder import PhotoBuilder, Place, drawn_split
 
 
 class Builder(PhotoBuilder):
@@ -18,12 +18,12 @@ class Builder(PhotoBuilder):
     PLACES = ("imagenetmini-1000.zip", "imagenet-mini")
     HOMEPAGE = "https://www.kaggle.com/datasets/ifigotin/imagenetmini-1000"
 
-    def split_of(self, name: str) -> tuple[str, str] | None:
+    def place_of(self, name: str) -> Place | None:
         """Reads [imagenet-mini/]train/n01440764/n01440764_10026.JPEG."""
         match PurePosixPath(name).parts[-3:]:
             case ("train", label, _):
-                return "train", label
+                return Place("train", label, name)
             case ("val", label, file):
                 half = drawn_split(file, {"test": 0.5})
-                return "test" if half == "test" else "validation", label
+                return Place("test" if half == "test" else "validation", label, name)
         return None

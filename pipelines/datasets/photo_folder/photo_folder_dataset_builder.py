@@ -1,8 +1,8 @@
 """Any tree of photos as a dataset."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from pipelines.datasets.photo_builder import PhotoBuilder, drawn_split
+from pipelines.datasets.photo_builder import PhotoBuilder, Place, drawn_split
 from pipelines.datasets.photo_sources import FolderSource, PhotoSource
 from pipelines.errors import NoPhotosError
 
@@ -32,13 +32,17 @@ class Builder(PhotoBuilder):
         source = FolderSource(manual_dir)
         if not source.names:
             raise NoPhotosError(f"{manual_dir}: holds no .jpg or .jpeg file")
-        self._has_splits = any(PurePosixPath(name).parts[0] in _SPLITS for name in source.names)
+        self._has_splits = any(name.partition("/")[0] in _SPLITS for name in source.names)
         return source
 
-    def split_of(self, name: str) -> tuple[str, str] | None:
+    def place_of(self, name: str) -> Place | None:
         """Reads [train/]any/tree/photo.jpg."""
-        first, *rest = PurePosixPath(name).parts
-        if self._has_splits:
-            return (_SPLITS[first], "/".join(rest[:-1])) if first in _SPLITS else None
-        label = PurePosixPath(name).parent.as_posix()
-        return drawn_split(name, {"test": 0.1, "validation": 0.1}), "" if label == "." else label
+        first, _, rest = name.partition("/")
+        if not self._has_splits:
+            split = drawn_split(name, {"test": 0.1, "validation": 0.1})
+        elif first in _SPLITS:
+            split, name = _SPLITS[first], rest
+        else:
+            return None
+        folder, _, _ = name.rpartition("/")
+        return Place(split, folder, name)

@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from pipelines.datasets.photo_builder import PhotoBuilder
+from pipelines.datasets.photo_builder import PhotoBuilder, Place
 
 _SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 
@@ -17,9 +17,9 @@ class Builder(PhotoBuilder):
     PLACES = ("sports-classification.zip", "sports-classification")
     HOMEPAGE = "https://www.kaggle.com/datasets/gpiosenka/sports-classification"
 
-    def split_of(self, name: str) -> tuple[str, str] | None:
-        """Reads train/air hockey/001.jpg."""
+    def place_of(self, name: str) -> Place | None:
+        """Reads [sports/]train/air hockey/001.jpg."""
         match PurePosixPath(name).parts[-3:]:
             case (folder, label, _) if folder in _SPLITS:
-                return _SPLITS[folder], label
+                return Place(_SPLITS[folder], label, name)
         return None
