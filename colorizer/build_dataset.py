@@ -10,6 +10,7 @@ import tyro
 from pydantic import BaseModel, ConfigDict
 
 from colorizer.command import import_tensorflow, note, parse, run
+from pipelines.dataset_names import BuilderName
 from pipelines.errors import ColorizerError, UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class BuildArguments(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dataset: Literal["imagenet_mini", "sports100", "celeba_hq_256", "photo_folder"]
+    dataset: BuilderName
     """Which dataset to build; photo_folder is any tree of .jpg and .jpeg files."""
     source: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Folder in which the archive from Kaggle lies, or what was unpacked from it; for photo_folder
@@ -94,6 +95,8 @@ def _tell(builder: "PhotoBuilder") -> None:
         reasons = counted(told["left_out"]).most_common()
         left_out = "".join(f"; {count} left out: {why}" for why, count in reasons)
         note(f"{split}: {told['photos']} photos{left_out}")
+    if passed_over := builder.info.metadata["passed_over"]:
+        note(f"{passed_over} photos lie in none of the splits' folders: passed over")
 
 
 def _command() -> None:

@@ -4,10 +4,11 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pipelines.errors import UsageError
 
-BUILDERS = ("imagenet_mini", "sports100", "celeba_hq_256", "photo_folder")
+BuilderName = Literal["imagenet_mini", "sports100", "celeba_hq_256", "photo_folder"]
 """The datasets of `pipelines.datasets`."""
 
 _PREFIX = "tfds:"

@@ -13,8 +13,8 @@ NEAR = 4
 _BANDS = np.array_split(np.arange(64), NEAR + 1)
 _THUMBNAIL_SIDE = 16
 # Correlation of thumbnails from which two photos of near hashes count as copies. Of 34 pairs of
-# near hashes among 6,858 different photos, most of them faces, the likest two reach 0.948; copies
-# with other compression, size, brightness or contrast 0.99 and more (95% of each kind).
+# near hashes among 6,858 different photos, most of them faces, the likest two reach 0.948
+# (benchmarks/photo_copies.py).
 _LEAST_CORRELATION = 0.96
 
 
@@ -39,6 +39,12 @@ def is_near(found: np.ndarray, known: np.ndarray) -> bool:
     """Whether one of the hashes `found` is that of a photo whose hash is among `known`."""
     distances = np.bitwise_count(found[:, None] ^ known[None])
     return bool((distances <= NEAR).any())
+
+
+def correlation(left: np.ndarray, right: np.ndarray) -> float:
+    """Says how alike two pictures are, uint8 (S, S, 3): the correlation of their thumbnails."""
+    one, other = (_standardized(_thumbnail(Image.fromarray(picture))) for picture in (left, right))
+    return float((one * other).mean())
 
 
 class NearHashes:
@@ -87,8 +93,8 @@ class SeenPhotos:
         for seen in (image, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)):
             thumbnail = _standardized(_thumbnail(seen))
             for index in self._hashes.near(_hash(seen.convert("L"))):
-                correlation = (thumbnail * _standardized(self._thumbnails[index])).mean()
-                if correlation >= _LEAST_CORRELATION:
+                alike = (thumbnail * _standardized(self._thumbnails[index])).mean()
+                if alike >= _LEAST_CORRELATION:
                     return self._names[index]
         return None
 

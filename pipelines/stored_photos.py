@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import tensorflow as tf
 
-from pipelines.dataset_names import BUILDERS, DatasetName, parse_datasets
+from pipelines.dataset_names import BuilderName, DatasetName, parse_datasets
 from pipelines.decoding import Resize, Tensor
 from pipelines.errors import ColorizerError, NoPhotosError, PhotoError, UsageError
 from pipelines.photo_files import PhotoFile, Rejection, inspect_encoded
@@ -74,7 +74,8 @@ def find_stored(data: Path, split: str, resize: Resize) -> Iterator[PhotoFile | 
         resize: how photos are to be made square; what made them square must have been the same.
 
     Raises:
-        ColorizerError: a dataset is not built, has no such split, or cannot be read by number.
+        ColorizerError: a dataset is not built, has no such split, is damaged, or cannot be read by
+            number.
         UsageError: a dataset's photos were made square in another way.
     """
     datasets = parse_datasets(data)
@@ -122,8 +123,9 @@ def _find(dataset: DatasetName) -> Any:
 
 def _how_to_build(dataset: DatasetName) -> str:
     name, _, config = dataset.name.partition("/")
-    if name not in BUILDERS:
-        return f"python -m colorizer.build_dataset builds {', '.join(BUILDERS)}"
+    ours = get_args(BuilderName)
+    if name not in ours:
+        return f"python -m colorizer.build_dataset builds {', '.join(ours)}"
     flags = f"--dataset {name} --source DIR"
     if config:
         flags += f" --resize {config}" if config in ("squash", "crop") else f" --name {config}"
@@ -153,7 +155,11 @@ def _shard(path: Path) -> Any:
 
 
 def _features(shard: Path, number: int) -> Any:
-    return tf.train.Example.FromString(_shard(shard)[number]).features.feature
+    try:
+        return tf.train.Example.FromString(_shard(shard)[number]).features.feature
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise ColorizerError(f"{shard}: damaged; build the dataset anew ({reason})") from None
 
 
 def _encoded(address: Any) -> np.bytes_:

@@ -1,5 +1,7 @@
 """Photos of datasets come through the pipeline like those of folders."""
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +97,20 @@ def test_a_dataset_that_cannot_be_read_by_number_is_refused(sample_photos, tmp_p
     )
     with pytest.raises(ColorizerError, match="stored as tfrecord, which cannot be read by number"):
         prepare_photos(Path("tfds:photo_folder/flat"))
+
+
+def test_a_damaged_dataset_is_one_line(tfds_data, tmp_path, monkeypatch):
+    shutil.copytree(tfds_data, tmp_path / "data")
+    monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(tmp_path / "data"))
+    (shard,) = (tmp_path / "data/photo_folder/few/1.0.0").glob("*train.array_record*")
+    for size in (shard.stat().st_size // 2, None):
+        if size is None:
+            shard.unlink()
+        else:
+            os.truncate(shard, size)
+        with pytest.raises(ColorizerError, match=f"{shard.name}: damaged; build the") as caught:
+            prepare_photos(Path("tfds:photo_folder/few"))
+        assert "\n" not in str(caught.value)
 
 
 def test_files_and_stored_photos_are_read_alike(sample_photos):

@@ -1,6 +1,7 @@
 """What builders leave out, what they store and what they tell, on made-up photos."""
 
 import hashlib
+import os
 import zipfile
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def folder(tmp_path: Path) -> Path:
     (folder / "train/cut.jpg").write_bytes((folder / "train/a.jpg").read_bytes()[:900])
     (folder / "train/empty.jpg").touch()
     scene(6).save(folder / "train/png.jpg", "PNG")
+    save(folder / "elsewhere/f.jpg", scene(7))
     return folder
 
 
@@ -52,6 +54,7 @@ def test_what_is_left_out_is_told_and_the_rest_stored(folder, tmp_path):
     assert set(examples(builder, "train")) == {"a.jpg", "sea/b.jpg"}
     reread = tfds.builder_from_directory(builder.data_dir).info.metadata
     splits = reread["splits"]
+    assert reread["passed_over"] == 1
     assert [splits[name]["photos"] for name in ("test", "validation", "train")] == [1, 1, 2]
     assert splits["validation"]["left_out"] == {"val/copy_of_d.jpg": "copy of test/d.jpg"}
     assert splits["train"]["left_out"] == {
@@ -66,6 +69,14 @@ def test_what_is_left_out_is_told_and_the_rest_stored(folder, tmp_path):
     content = (folder / "test/d.jpg").read_bytes()
     line = f"{hashlib.sha256(content).hexdigest()}  test/d.jpg\n"
     assert splits["test"]["files sha256"] == hashlib.sha256(line.encode()).hexdigest()
+
+
+def test_names_need_not_be_utf_8(tmp_path):
+    name = os.fsdecode(b"caf\xe9/\xff.jpg")
+    save(tmp_path / "photos/train/" / name, scene(1))
+    builder = built(PhotoFolder(data_dir=tmp_path / "data"), tmp_path / "photos")
+    (example,) = builder.as_data_source(split="train")
+    assert example["name"] == os.fsencode(name) and example["label"] == b"caf\xe9"
 
 
 def test_squash_and_crop_are_those_of_the_pipeline(folder, tmp_path):
