@@ -136,6 +136,9 @@ class FitConfig(BaseModel):
                 )
         if self.batch_size % self.devices:
             raise ValueError("--batch-size must be a multiple of --devices")
+        if self.accumulation > 1 and self.devices > 1:
+            # Keras 3.15 updates under a condition, which TensorFlow's strategies do not allow.
+            raise ValueError("--accumulation is for one device: take fewer --devices, or 1")
         return self
 
     @property

@@ -51,7 +51,7 @@ def save_variables(path: Path, variables: Groups) -> None:
 
 def _save(path: Path, variables: Groups, more: dict[str, np.ndarray]) -> None:
     arrays = {
-        f"{group}/{number:04d}": keras.ops.convert_to_numpy(variable.value)
+        f"{group}/{number:04d}": keras.ops.convert_to_numpy(variable)
         for group, members in variables.items()
         for number, variable in enumerate(members)
     }

@@ -48,6 +48,7 @@ def test_flags_override_the_preset():
         ["--precision", "float8"],
         ["--cnn.encoder-filters", "4", "4"],
         ["--batch-size", "15", "--devices", "2"],
+        ["--accumulation", "2", "--devices", "2"],
         ["--training", "adversarial", "--adversarial.loss", "wasserstein"],
         ["--model", "dcgan", "--training", "adversarial", "--adversarial.r1", "1"],
         ["--model", "lite", "--training", "adversarial", "--lite.head", "classes"],

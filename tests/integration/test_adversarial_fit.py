@@ -16,6 +16,7 @@ from colorizer.config import FitConfig
 from colorizer.fit import fit
 from colorizer.training.adversarial_task import BELOW_GRAY, score
 from colorizer.training.checkpoint import load_progress
+from colorizer.training.interruption import StopRequest
 from colorizer.training.run_folder import RunFolder
 from pipelines.errors import ColorizerError
 
@@ -194,6 +195,19 @@ def test_two_devices_train_like_one(begin, training):
         # Each replica sees half of the photos: their spread and gradients are its own.
         if "spread" not in name and ("loss" in name or name.startswith("val_")):
             assert history(two)[0][name] == pytest.approx(value, rel=0.01, abs=1e-3), name
+
+
+def test_two_devices_go_on_within_an_epoch(begin, monkeypatch):
+    whole, broken = begin("whole", devices=2, epochs=1), begin("broken", devices=2, epochs=1)
+    steps = iter(range(100))
+    with monkeypatch.context() as patch:
+        patch.setattr(StopRequest, "_out_of_time", property(lambda self: next(steps) >= 3))
+        fit(broken.model_copy(update={"max_minutes": 60.0}))
+    progress = load_progress(RunFolder(broken.run_dir).checkpoint)
+    assert progress.epoch == 0 and 0 < progress.step < 6
+    fit(broken.model_copy(update={"resume": True}))
+    one, two = history(fit(whole))[0], history(broken.run_dir)[0]
+    assert two == pytest.approx(one, rel=1e-5)
 
 
 def test_bad_settings_are_refused_before_anything_is_read(begin):
