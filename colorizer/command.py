@@ -1,6 +1,7 @@
 """What all commands share: parsing, exit codes, one clear line on failure.
 
-Exit codes: 0 success, 1 failure, 2 wrong usage, 130 after Ctrl-C, 143 after SIGTERM.
+Exit codes: 0 success, 1 failure, 2 wrong usage, 75 where another worker of a training is gone, 130
+after Ctrl-C, 143 after SIGTERM.
 """
 
 import io
@@ -15,7 +16,7 @@ from typing import TypeVar
 import tyro
 
 from pipelines import native_logs
-from pipelines.errors import ColorizerError, UsageError
+from pipelines.errors import ColorizerError, UsageError, WorkerLostError
 
 Arguments = TypeVar("Arguments")
 
@@ -56,6 +57,8 @@ def run(command: Callable[[], int | None]) -> None:
         sys.stdout.flush()
     except UsageError as error:
         code = _report(error, 2)
+    except WorkerLostError as error:
+        code = _report(error, os.EX_TEMPFAIL)
     except KeyboardInterrupt:
         code = 130
     except Terminated:

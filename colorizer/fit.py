@@ -19,13 +19,13 @@ from colorizer.config import (
     load_config,
     preset_defaults,
 )
+from pipelines.errors import ColorizerError, UsageError
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from colorizer.training.interruption import StopRequest
     from colorizer.training.loop import TrainingLoop
     from colorizer.training.run_folder import RunFolder
+    from colorizer.training.workers import Workers
     from pipelines.preparation import PreparedPhotos
 
 PROG = "python -m colorizer.fit"
@@ -52,31 +52,28 @@ def main() -> None:
 def fit(config: FitConfig) -> Path:
     """Trains as `config` says; returns the run folder.
 
+    Where TF_CONFIG speaks of several workers, this process is one of them.
+
     Raises:
         ColorizerError: no usable photos, a run folder that is taken, a loss that is not finite.
+        UsageError: what several workers cannot do.
+        WorkerLostError: another worker is gone.
     """
-    from colorizer.training.building import build_strategy
     from colorizer.training.interruption import StopRequest
     from colorizer.training.run_folder import RunFolder
 
     stop = StopRequest(config.max_minutes)
-    folder = RunFolder(config.run_dir)
-    folder.begin(config)
     # First of all that touches TensorFlow: the CPU can be parted only before it begins.
-    strategy = build_strategy(config.devices)
+    workers = _workers(config)
+    stop.ask_all = workers.any
+    folder = RunFolder(config.run_dir, writes=workers.is_chief)
+    folder.begin(config)
     try:
-        train, val = _prepared(config, folder)
-        folder.write_photos(train, val)
-        folder.write_statistics(_statistics(config, train))
-        if config.resume and folder.checkpoint.exists():
-            # The checkpoint holds all weights: what they once came from may be gone.
-            config = config.without_start()
-        training = _training(config, folder, strategy, train, val, stop)
-        if config.resume:
-            training.resume()
-        training.run()
-        _write_metrics(folder, val)
-    except Exception:
+        _fit(config, folder, workers, stop)
+    except Exception as error:
+        if lost := workers.explained(error):
+            # The Lab records stay, to go on with.
+            raise lost from error
         folder.drop_cache()
         raise
     # A run that a signal stopped keeps its Lab records, to go on with.
@@ -84,10 +81,62 @@ def fit(config: FitConfig) -> Path:
     return folder.path
 
 
+def _fit(config: FitConfig, folder: "RunFolder", workers: "Workers", stop: "StopRequest") -> None:
+    from pipelines.epochs import epoch_length
+
+    train, val = _prepared(config, folder, workers)
+    folder.write_photos(train, val)
+    if folder.writes:
+        folder.write_statistics(_statistics(config, train))
+    length = epoch_length(train.weights)
+    if workers.count > 1 and length < config.batch_size:
+        raise ColorizerError(f"{config.data}: {length} photos are fewer than --batch-size")
+    if config.resume and folder.checkpoint.exists():
+        # The checkpoint holds all weights: what they once came from may be gone.
+        config = config.without_start()
+    training = _training(config, folder, workers, train, val, stop)
+    if config.resume:
+        training.resume()
+    training.run()
+    if folder.writes:
+        _write_metrics(folder, val)
+    # A worker that ends is missed by the others.
+    workers.wait()
+
+
+def _workers(config: FitConfig) -> "Workers":
+    """Those that train together; this process alone where TF_CONFIG names no others."""
+    from colorizer.training.building import build_strategy
+    from colorizer.training.cluster import read_cluster
+
+    cluster = read_cluster()
+    if cluster is None:
+        from colorizer.training.workers import Workers
+
+        return Workers(build_strategy(config.devices))
+    count = len(cluster.addresses)
+    if config.batch_size % count:
+        raise UsageError(f"--batch-size must be a multiple of the {count} workers in TF_CONFIG")
+    for flag, alone in (
+        ("--devices: each takes all GPUs that it sees", config.devices == 1),
+        ("--accumulation", config.accumulation == 1),
+        ("--xla on", config.xla != "on"),
+    ):
+        if not alone:
+            raise UsageError(f"not with several workers (TF_CONFIG): {flag}")
+    from colorizer.training.workers import join
+
+    workers = join(cluster)
+    replicas = workers.strategy.num_replicas_in_sync
+    if config.batch_size % replicas:
+        raise UsageError(f"--batch-size must be a multiple of the {replicas} GPUs of all workers")
+    return workers
+
+
 def _training(
     config: FitConfig,
     folder: "RunFolder",
-    strategy: "tf.distribute.Strategy",
+    workers: "Workers",
     train: "PreparedPhotos",
     val: "PreparedPhotos",
     stop: "StopRequest",
@@ -106,13 +155,13 @@ def _training(
         tf.config.experimental.enable_op_determinism()
     steps = steps_per_epoch(train, config.batch_size, config.epoch_steps)
     keras.utils.set_random_seed(config.seed)
-    with strategy.scope(), dtype_policy(config.precision):
+    with workers.strategy.scope(), dtype_policy(config.precision):
         task: Task = (
             AdversarialTask(config, steps, val, folder)
             if config.is_adversarial
             else SupervisedTask(config, steps, val)
         )
-    return TrainingLoop(config, folder, task, train, val, stop)
+    return TrainingLoop(config, folder, task, train, val, stop, workers)
 
 
 def _statistics(config: FitConfig, train: "PreparedPhotos") -> dict[str, Any]:
@@ -171,12 +220,14 @@ def _parsed(argv: Sequence[str]) -> FitConfig:
     return parse(FitConfig, prog=PROG, description=DESCRIPTION, argv=argv, default=default)
 
 
-def _prepared(config: FitConfig, folder: "RunFolder") -> tuple["PreparedPhotos", "PreparedPhotos"]:
+def _prepared(
+    config: FitConfig, folder: "RunFolder", workers: "Workers"
+) -> tuple["PreparedPhotos", "PreparedPhotos"]:
     """Training and validation photos; what is left out is counted on stderr."""
-    photos = _prepare(config, folder, config.data, "train")
+    photos = _prepare(config, folder, workers, config.data, "train")
     val_data = _validation_data(config)
     if val_data is not None:
-        return photos, _prepare(config, folder, val_data, "val")
+        return photos, _prepare(config, folder, workers, val_data, "val")
     train, val = photos.split(config.val_share, config.seed)
     note(f"held out for validation: {len(val)} photos")
     return train, val
@@ -194,21 +245,52 @@ def _validation_data(config: FitConfig) -> Path | None:
     return data if own and has_split(data, "validation") else None
 
 
-def _prepare(config: FitConfig, folder: "RunFolder", photos: Path, name: str) -> "PreparedPhotos":
+def _prepare(
+    config: FitConfig, folder: "RunFolder", workers: "Workers", photos: Path, name: str
+) -> "PreparedPhotos":
+    """Photos ready to learn from, the same for all workers.
+
+    The chief alone makes Lab records. The others wait for it and find them: one copy, one writer.
+    Without records there is nothing to share, and each worker makes its own pass.
+    """
     from pipelines.preparation import prepare_photos
 
+    records = _records(config, folder, photos, name) if workers.is_chief else None
+    (kept,) = workers.any(records is not None)
+    records = folder.cache / name if kept else None
+    if kept and workers.count > 1:
+        # Else those that wait would not find what they want, and make it anew over the chief's.
+        workers.require_same(f"files in {photos}", _files(config, photos, name))
+        if not workers.is_chief:
+            workers.wait()
     prepared = prepare_photos(
         photos,
         split=_SPLITS[name],
         image_size=config.image_size,
         resize=config.resize,
-        records=_records(config, folder, photos, name),
-        progress=True,
+        records=records,
+        progress=workers.is_chief,
     )
+    if kept and workers.is_chief:
+        workers.wait()
+    workers.require_same(f"photos in {photos}", prepared.fingerprint)
     left_out = Counter(item.reason for item in prepared.rejected)
     reasons = "".join(f"; {count} left out: {why}" for why, count in left_out.most_common())
     note(f"{photos}: {len(prepared)} photos{reasons}")
     return prepared
+
+
+def _files(config: FitConfig, photos: Path, name: str) -> str:
+    """All by which Lab records are told to fit: paths, sizes and times."""
+    from pipelines.dataset_names import is_dataset
+    from pipelines.photo_files import PhotoFile, find_jpegs
+    from pipelines.stored_photos import find_stored
+
+    if is_dataset(photos):
+        stored = find_stored(photos, _SPLITS[name], config.resize)
+        return "\n".join(str(one.state) for one in stored if isinstance(one, PhotoFile))
+    found = ((path.resolve(), path.stat()) for path in find_jpegs(photos))
+    return "\n".join(f"{path!r} {stat.st_size} {stat.st_mtime_ns}" for path, stat in found)
 
 
 def _records(config: FitConfig, folder: "RunFolder", photos: Path, name: str) -> Path | None:

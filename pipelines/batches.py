@@ -30,6 +30,7 @@ def training_batches(
     first_step: int = 0,
     steps: int | None = None,
     min_crop: float = 1.0,
+    part: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Batches of one epoch, shuffled over the whole set and flipped left-right at random.
 
@@ -40,20 +41,33 @@ def training_batches(
     `first_step` sees what it would have seen. The last, smaller batch is left out, unless it is
     the only one. With `steps`, the epoch ends after so many batches.
 
+    With `part` (w, n), for one of n workers, a batch is the w-th of n equal slices of what it
+    would be; `batch_size` stays that of the whole.
+
     Returns:
         Dataset of (lightness, ab): float32 (N, S, S, 1) and (N, S, S, 2), each in [-1, 1].
+
+    Raises:
+        ValueError: a batch cannot be sliced equally.
     """
     random = np.random.default_rng([seed, epoch])
     shown = photos_shown(prepared.weights, seed, epoch)
     order = shown[random.permutation(len(shown))]
     flips = random.random(len(order)) < 0.5
     boxes = _boxes(random, len(order), min_crop)
-    first = first_step * batch_size
     last = steps_per_epoch(prepared, batch_size, steps) * batch_size
-    batches = _batches(prepared, order[first:last], flips[first:last], batch_size)
+    places = np.arange(first_step * batch_size, min(last, len(order)))
+    worker, workers = part
+    if workers > 1:
+        if len(places) % batch_size or batch_size % workers:
+            raise ValueError(f"a batch of {batch_size} photos cannot be sliced into {workers}")
+        # Batch by batch, slice by slice.
+        places = places.reshape(-1, workers, batch_size // workers)[:, worker].ravel()
+        batch_size //= workers
+    batches = _batches(prepared, order[places], flips[places], batch_size)
     if min_crop == 1.0:
         return batches
-    by_batch = tf.data.Dataset.from_tensor_slices(boxes[first:last]).batch(batch_size)
+    by_batch = tf.data.Dataset.from_tensor_slices(boxes[places]).batch(batch_size)
     return (
         tf.data.Dataset.zip(batches, by_batch)
         .map(lambda batch, box: tuple(_cropped(x, box) for x in batch), tf.data.AUTOTUNE)

@@ -27,3 +27,10 @@ class PhotoError(ColorizerError):
 
 class NoPhotosError(ColorizerError):
     """A folder that holds no usable photo."""
+
+
+class WorkerLostError(ColorizerError):
+    """Another worker of a training on several machines is gone. Commands exit with 75.
+
+    That is EX_TEMPFAIL of sysexits.h: the same command, with --resume, may succeed.
+    """

@@ -22,6 +22,7 @@ from colorizer.training.collapse import CollapseGuard
 from colorizer.training.optimizer import build_optimizer, loss_scaled
 from colorizer.training.run_folder import RunFolder
 from colorizer.training.task import Save
+from colorizer.training.trainer import trainer_of
 from pipelines.batches import evaluation_batches
 from pipelines.preparation import PreparedPhotos
 
@@ -52,6 +53,7 @@ class AdversarialTask:
         self.model = AdversarialModel(self.network, discriminator, seed=config.seed)
         self._pace = keras.Variable(1.0, trainable=False, name="discriminator_pace")
         self._compile(config, config.epochs * steps // config.accumulation)
+        self.trainer = trainer_of(self.model)
         self.average = WeightAverage(self.network.weights, config.ema)
         self._val_batches = evaluation_batches(val, config.batch_size)
         self._scorer = QuickScorer(val, ImageFeatures(), config.batch_size)
@@ -75,7 +77,7 @@ class AdversarialTask:
 
     def validate(self) -> dict[str, float]:
         """Gives the losses and the measures of collapse, the figures of realism, and the score."""
-        logs = self.model.evaluate(self._val_batches, verbose=0, return_dict=True)
+        logs = self.trainer.evaluate(self._val_batches)
         scores = self._scorer(lambda lightness: self._predict(lightness).numpy())
         figures = {**logs, **scores, "score": score(scores, self.config.adversarial.psnr_margin)}
         return {f"val_{name}": float(value) for name, value in figures.items()}
@@ -96,6 +98,7 @@ class AdversarialTask:
             save=save,
             action=self.config.adversarial.on_collapse,
             check_steps=self.config.adversarial.check_steps,
+            writes=self._folder.writes,
         )
 
     def _compile(self, config: FitConfig, updates: int) -> None:

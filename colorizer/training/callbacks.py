@@ -45,15 +45,19 @@ class ProgressBar(keras.callbacks.Callback):
         epochs: all epochs of the run.
         steps: steps of an epoch.
         first_step: those of its steps that an earlier call did.
+        shown: whether to show it at all.
     """
 
-    def __init__(self, epoch: int, epochs: int, steps: int, first_step: int) -> None:
+    def __init__(
+        self, epoch: int, epochs: int, steps: int, first_step: int, *, shown: bool = True
+    ) -> None:
         super().__init__()
         self._bar = tqdm(
             total=steps,
             initial=first_step,
             desc=f"epoch {epoch + 1}/{epochs}",
             unit="step",
+            disable=not shown,
             mininterval=1.0 if sys.stderr.isatty() else 30.0,
         )
 
@@ -114,7 +118,8 @@ class StepKeeper(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Raises what `StopRequest.raise_if_due` raises, after saving."""
         due = self._stop.is_due
-        if due or time.monotonic() - self._saved_at >= self._save_seconds:
+        (late,) = self._stop.ask_all(time.monotonic() - self._saved_at >= self._save_seconds)
+        if due or late:
             self._save(batch + 1, {name: float(value) for name, value in (logs or {}).items()})
             self._saved_at = time.monotonic()
         if due:

@@ -39,22 +39,30 @@ class Progress:
 Groups = Mapping[str, Sequence[keras.Variable]]
 
 
-def save_checkpoint(path: Path, variables: Groups, progress: Progress) -> None:
-    """Writes groups of variables and the progress to a .npz file, whole or not at all."""
-    _save(path, variables, {"progress": np.array(json.dumps(asdict(progress)))})
+def save_checkpoint(
+    path: Path, variables: Groups, progress: Progress, *, write: bool = True
+) -> None:
+    """Writes groups of variables and the progress to a .npz file, whole or not at all.
+
+    Metrics are added up over all workers when they are read: those that do not `write` must call
+    this too.
+    """
+    _save(path, variables, {"progress": np.array(json.dumps(asdict(progress)))}, write)
 
 
-def save_variables(path: Path, variables: Groups) -> None:
-    """Writes groups of variables alone to a .npz file, whole or not at all."""
-    _save(path, variables, {})
+def save_variables(path: Path, variables: Groups, *, write: bool = True) -> None:
+    """Writes groups of variables alone; otherwise as `save_checkpoint`."""
+    _save(path, variables, {}, write)
 
 
-def _save(path: Path, variables: Groups, more: dict[str, np.ndarray]) -> None:
+def _save(path: Path, variables: Groups, more: dict[str, np.ndarray], write: bool) -> None:
     arrays = {
         f"{group}/{number:04d}": keras.ops.convert_to_numpy(variable)
         for group, members in variables.items()
         for number, variable in enumerate(members)
     }
+    if not write:
+        return
     with replacing(path) as beside, beside.open("wb") as file:
         np.savez(file, allow_pickle=False, **more, **arrays)
 

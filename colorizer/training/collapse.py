@@ -96,6 +96,7 @@ class CollapseGuard(keras.callbacks.Callback):
         action: "warn", "stop" or "rollback".
         check_steps: steps between two looks.
         limits: what counts as collapse.
+        writes: whether this process writes the good state, see `RunFolder`.
     """
 
     def __init__(
@@ -109,11 +110,12 @@ class CollapseGuard(keras.callbacks.Callback):
         action: str,
         check_steps: int,
         limits: Limits | None = None,
+        writes: bool = True,
     ) -> None:
         super().__init__()
         self.limits = limits or Limits()
         self._variables, self._pace, self._good = variables, pace, good
-        self._state, self._save = state, save
+        self._state, self._save, self._writes = state, save, writes
         self._action, self._check_steps = action, check_steps
         self._state.setdefault("steps", 0)
         self._state.setdefault("rollbacks", 0)
@@ -122,7 +124,7 @@ class CollapseGuard(keras.callbacks.Callback):
     def on_train_begin(self, logs: Logs = None) -> None:
         """Keeps the state before the first step: the first one to go back to."""
         if self._action == "rollback" and not self._state["steps"]:
-            save_variables(self._good, self._variables)
+            save_variables(self._good, self._variables, write=self._writes)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Looks, when it is time.
@@ -153,7 +155,7 @@ class CollapseGuard(keras.callbacks.Callback):
         alarms = self.limits.alarms(measures)
         if not alarms:
             if self._action == "rollback":
-                save_variables(self._good, self._variables)
+                save_variables(self._good, self._variables, write=self._writes)
             return False
         self._state["alarms"] += 1
         for words in alarms.values():

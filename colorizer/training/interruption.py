@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -18,29 +18,44 @@ class StopRequest:
 
     Args:
         max_minutes: minutes from now until `raise_if_due` raises OutOfTime; None for no limit.
+
+    Attributes:
+        ask_all: given what this worker wishes, says of each wish whether any worker has it. Several
+            workers must stop at the same step, or those that go on would wait for the others.
     """
 
+    ask_all: Callable[..., list[bool]]
+
     def __init__(self, max_minutes: float | None) -> None:
+        self.ask_all = lambda *wishes: list(wishes)
         self._deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
         self._signal: int | None = None
 
     @property
     def is_due(self) -> bool:
         """Whether the run is to stop after the present step."""
-        return self._signal is not None or self._out_of_time
+        return any(self._asked())
 
     def raise_if_due(self) -> None:
         """Raises what the stop was asked by: KeyboardInterrupt, Terminated or OutOfTime."""
-        self.raise_if_signalled()
-        if self._out_of_time:
+        if self._raise_if_signalled():
             raise OutOfTime
 
     def raise_if_signalled(self) -> None:
         """Raises KeyboardInterrupt or Terminated if such a signal has come."""
-        if self._signal == signal.SIGINT:
+        self._raise_if_signalled()
+
+    def _raise_if_signalled(self) -> bool:
+        interrupted, terminated, out_of_time = self._asked()
+        if interrupted:
             raise KeyboardInterrupt
-        if self._signal == signal.SIGTERM:
+        if terminated:
             raise Terminated
+        return out_of_time
+
+    def _asked(self) -> list[bool]:
+        number = self._signal
+        return self.ask_all(number == signal.SIGINT, number == signal.SIGTERM, self._out_of_time)
 
     @contextmanager
     def catching_signals(self) -> Iterator[None]:

@@ -13,6 +13,7 @@ from colorizer.command import Terminated, note
 from colorizer.config import FitConfig
 from colorizer.training.callbacks import AverageUpdater, NanGuard, ProgressBar, StepKeeper
 from colorizer.training.checkpoint import (
+    Groups,
     Progress,
     load_progress,
     restore_variables,
@@ -23,6 +24,7 @@ from colorizer.training.pictures import sample_grid, save_learning_curve, save_p
 from colorizer.training.precision import dtype_policy
 from colorizer.training.run_folder import RunFolder
 from colorizer.training.task import Task
+from colorizer.training.workers import Workers
 from pipelines.batches import evaluation_batches, steps_per_epoch, training_batches
 from pipelines.errors import ColorizerError
 from pipelines.preparation import PreparedPhotos
@@ -40,6 +42,7 @@ class TrainingLoop:
         train: training photos.
         val: validation photos.
         stop: says when to stop before the last epoch.
+        workers: those that train together.
     """
 
     def __init__(
@@ -50,21 +53,26 @@ class TrainingLoop:
         train: PreparedPhotos,
         val: PreparedPhotos,
         stop: StopRequest,
+        workers: Workers,
     ) -> None:
         self.config, self.folder, self.task = config, folder, task
-        self.train, self.stop = train, stop
+        self.train, self.stop, self.workers = train, stop, workers
         self.steps = steps_per_epoch(train, config.batch_size, config.epoch_steps)
         self.progress = Progress()
         self.samples = _samples(val)
 
     def resume(self) -> None:
         """Takes the run up where its latest checkpoint left it, if there is one."""
-        if not self.folder.checkpoint.exists():
+        begun = self.folder.checkpoint.exists()
+        if begun:
+            self.progress = load_progress(self.folder.checkpoint)
+        place = f"epoch {self.progress.epoch}, step {self.progress.step}"
+        self.workers.require_same("checkpoints in --run-dir", place)
+        if not begun:
             note(f"{self.folder.path}: no checkpoint yet, starting at the beginning")
             return
-        self.progress = load_progress(self.folder.checkpoint)
         restore_variables(self.folder.checkpoint, self.task.variables())
-        note(f"going on after epoch {self.progress.epoch}, step {self.progress.step}")
+        note(f"going on after {place}")
 
     def run(self) -> None:
         """Trains to the last epoch, or until a stop is asked for.
@@ -81,7 +89,8 @@ class TrainingLoop:
                 note(f"stopped: --run-dir {self.folder.path} --resume goes on from here")
                 raise
             except tf.errors.OpError as error:
-                raise ColorizerError(f"training failed: {_reason(error)}") from error
+                lost = self.workers.explained(error)
+                raise lost or ColorizerError(f"training failed: {_reason(error)}") from error
 
     def _run_epochs(self) -> None:
         try:
@@ -111,6 +120,7 @@ class TrainingLoop:
             first_step=first_step,
             steps=self.steps,
             min_crop=self.config.min_crop,
+            part=(self.workers.index, self.workers.count),
         )
 
         def save(done: int, logs: dict[str, float]) -> None:
@@ -122,14 +132,13 @@ class TrainingLoop:
             stop=self.stop,
             save_minutes=self.config.checkpoint_minutes,
         )
-        bar = ProgressBar(epoch, self.config.epochs, self.steps, first_step)
+        bar = ProgressBar(
+            epoch, self.config.epochs, self.steps, first_step, shown=self.workers.is_chief
+        )
         with closing(bar):
-            history = self.task.model.fit(
+            logs = self.task.trainer.fit(
                 batches,
-                initial_epoch=epoch,
-                epochs=epoch + 1,
-                shuffle=False,
-                verbose=0,
+                epoch,
                 callbacks=[
                     NanGuard(),
                     AverageUpdater(self.task.average),
@@ -138,7 +147,6 @@ class TrainingLoop:
                     keeper,
                 ],
             )
-        logs = {name: float(values[-1]) for name, values in history.history.items()}
         self.progress.step, self.progress.train_logs = self.steps, logs
 
     def _finish_epoch(self, seconds: float) -> None:
@@ -158,11 +166,13 @@ class TrainingLoop:
         self.task.end_epoch(row, progress.guard)
         progress.epoch, progress.step, progress.train_logs = progress.epoch + 1, 0, {}
         self.folder.write_history(progress.history)
-        save_learning_curve(self.folder.path / "learning_curve.png", progress.history)
-        self._write_scalars(row)
-        save_checkpoint(self.folder.checkpoint, self.task.variables(), progress)
+        if self.folder.writes:
+            save_learning_curve(self.folder.path / "learning_curve.png", progress.history)
+            self._write_scalars(row)
+        self._write_checkpoint(self.task.variables())
         judgement = f"{judged_by.removeprefix('val_')} {row[judged_by]:.4g}"
-        note(f"epoch {row['epoch']}: loss {row['loss']:.4g}, validation {judgement}")
+        if self.folder.writes:
+            note(f"epoch {row['epoch']}: loss {row['loss']:.4g}, validation {judgement}")
 
     def _validate(self, epoch: int) -> dict[str, float]:
         """Measures the averaged weights on the validation photos and draws the sample grid."""
@@ -170,10 +180,11 @@ class TrainingLoop:
             logs = self.task.validate()
             lightness, ab = self.samples
             predicted = np.asarray(self.task.network(lightness, training=False))
-        grid = sample_grid(lightness, predicted, ab)
-        save_picture(self.folder.sample(epoch), grid)
-        with self._writer().as_default():
-            tf.summary.image("gray | predicted | true", grid[None], step=epoch)
+        if self.folder.writes:
+            grid = sample_grid(lightness, predicted, ab)
+            save_picture(self.folder.sample(epoch), grid)
+            with self._writer().as_default():
+                tf.summary.image("gray | predicted | true", grid[None], step=epoch)
         for name, value in logs.items():
             if "loss" in name and not math.isfinite(value):
                 raise ColorizerError(f"{name} is {value} after epoch {epoch}")
@@ -201,7 +212,11 @@ class TrainingLoop:
         self.progress.step = step
         self.progress.train_logs = logs if step == self.steps else {}
         variables = {**self.task.variables(), "metrics": self.task.model.metrics_variables}
-        save_checkpoint(self.folder.checkpoint, variables, self.progress)
+        self._write_checkpoint(variables)
+
+    def _write_checkpoint(self, variables: Groups) -> None:
+        path, write = self.folder.checkpoint, self.folder.writes
+        save_checkpoint(path, variables, self.progress, write=write)
 
     def _restore_metrics(self) -> None:
         if self.progress.step:

@@ -25,9 +25,12 @@ class RunFolder:
 
     Attributes:
         path: the folder.
+        writes: whether this process writes to it: of several workers only the chief does. What
+            the others are given to write is passed over.
     """
 
     path: Path
+    writes: bool = True
 
     @property
     def config(self) -> Path:
@@ -77,8 +80,10 @@ class RunFolder:
                 f"{self.path}: holds a run already; --resume goes on with it,"
                 " or choose another --run-dir"
             )
-        else:
+        elif self.writes:
             write_text(self.config, config.model_dump_json(indent=2) + "\n")
+        if not self.writes:
+            return
         for left_behind in list(self.path.rglob(f".*{PARTIAL}*")):
             if left_behind.is_dir():
                 shutil.rmtree(left_behind)
@@ -103,24 +108,29 @@ class RunFolder:
                         f"{self.path}: the {name} photos have changed since the run began:"
                         " begin another"
                     )
-        write_json(self.photos, listed)
+        if self.writes:
+            write_json(self.photos, listed)
 
     def write_statistics(self, statistics: dict[str, Any]) -> None:
         """Writes what evaluation and export need to know of the training set."""
-        write_json(self.path / "statistics.json", statistics)
+        if self.writes:
+            write_json(self.path / "statistics.json", statistics)
 
     def write_model(self, model: keras.Model) -> None:
         """Writes the model in Keras's own format, whole or not at all."""
-        with replacing(self.model) as beside:
-            model.save(beside)
+        if self.writes:
+            with replacing(self.model) as beside:
+                model.save(beside)
 
     def write_history(self, history: Sequence[dict[str, float]]) -> None:
         """Writes one row of figures for each finished epoch."""
-        write_json(self.path / "history.json", list(history))
+        if self.writes:
+            write_json(self.path / "history.json", list(history))
 
     def drop_cache(self) -> None:
         """Removes the Lab records."""
-        shutil.rmtree(self.cache, ignore_errors=True)
+        if self.writes:
+            shutil.rmtree(self.cache, ignore_errors=True)
 
 
 def _check_same(stored: FitConfig, given: FitConfig) -> None:

@@ -11,6 +11,7 @@ from colorizer.training.averaging import WeightAverage
 from colorizer.training.building import build_network, rate_factors, uses_xla
 from colorizer.training.optimizer import build_optimizer, loss_scaled
 from colorizer.training.task import Save
+from colorizer.training.trainer import trainer_of
 from pipelines.batches import evaluation_batches
 from pipelines.preparation import PreparedPhotos
 
@@ -51,6 +52,7 @@ class SupervisedTask:
             jit_compile=uses_xla(config.xla),
         )
         self.model.optimizer.build(self.model.trainable_variables)
+        self.trainer = trainer_of(self.model)
         self.average = WeightAverage(self.model.trainable_variables, config.ema)
         self._val_batches = evaluation_batches(val, config.batch_size)
 
@@ -68,8 +70,8 @@ class SupervisedTask:
 
     def validate(self) -> dict[str, float]:
         """Gives the loss on the validation photos."""
-        logs = self.model.evaluate(self._val_batches, verbose=0, return_dict=True)
-        return {f"val_{name}": float(value) for name, value in logs.items()}
+        logs = self.trainer.evaluate(self._val_batches)
+        return {f"val_{name}": value for name, value in logs.items()}
 
     def end_epoch(self, row: dict[str, float], guard: dict[str, Any]) -> None:
         """Does nothing."""

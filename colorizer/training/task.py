@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import keras
 
 from colorizer.training.averaging import WeightAverage
+from colorizer.training.trainer import Trainer
 
 Save = Callable[[int, dict[str, float]], None]
 
@@ -14,13 +15,15 @@ class Task(Protocol):
     """A network that learns, and how.
 
     Attributes:
-        model: compiled; `fit` and `evaluate` take batches of (lightness, ab).
+        model: compiled; learns from batches of (lightness, ab).
+        trainer: of the model.
         network: from `lightness` to `ab`, what the run is for; its weights may be the model's own.
         average: moving average over the network's weights.
         judged_by: the validation figure whose lowest value decides which network is kept.
     """
 
     model: keras.Model
+    trainer: Trainer
     network: keras.Model
     average: WeightAverage
     judged_by: str

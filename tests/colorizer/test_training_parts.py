@@ -131,6 +131,20 @@ def test_nan_guard_names_loss_epoch_and_step(name, value):
         guard.on_train_batch_end(4, {name: value})
 
 
+def test_what_one_worker_is_asked_stops_all_for_the_same_reason():
+    request = StopRequest(None)
+    for others, error in (
+        ([True, True, True], KeyboardInterrupt),
+        ([False, True, True], Terminated),
+        ([False, False, True], OutOfTime),
+    ):
+        assert not StopRequest(None).is_due
+        request.ask_all = lambda *own, others=others: [own[i] or others[i] for i in range(3)]
+        assert request.is_due
+        with pytest.raises(error):
+            request.raise_if_due()
+
+
 def test_time_limit_is_raised_when_due():
     patient = StopRequest(None)
     assert not patient.is_due

@@ -103,6 +103,28 @@ def test_an_epoch_may_end_after_fewer_steps(prepared):
     np.testing.assert_array_equal(short[0][0], whole[0][0])
 
 
+@pytest.mark.parametrize("min_crop", [1.0, 0.5])
+@pytest.mark.parametrize("first_step", [0, 1])
+def test_workers_parts_of_a_batch_are_the_batch(prepared, min_crop, first_step):
+    settings = {"seed": 1, "epoch": 0, "min_crop": min_crop, "first_step": first_step}
+    whole = arrays(training_batches(prepared, 4, **settings))
+    parts = [arrays(training_batches(prepared, 4, **settings, part=(w, 2))) for w in range(2)]
+    assert len(whole) == len(parts[0]) == len(parts[1]) == 2 - first_step
+    for one, *pieces in zip(whole, *parts, strict=True):
+        assert [len(piece[0]) for piece in pieces] == [2, 2]
+        for column, array in enumerate(one):
+            np.testing.assert_array_equal(
+                np.concatenate([piece[column] for piece in pieces]), array
+            )
+
+
+def test_a_batch_that_cannot_be_sliced_equally_is_refused(prepared):
+    # Fewer photos than a batch, and workers that do not divide it.
+    for batch_size, workers in ((20, 2), (3, 2)):
+        with pytest.raises(ValueError, match="cannot be sliced"):
+            training_batches(prepared, batch_size, seed=1, epoch=0, part=(0, workers))
+
+
 def test_crops_are_enlarged_squares_of_the_picture_lightness_and_ab_alike(prepared):
     whole = joined(training_batches(prepared, BATCH, seed=1, epoch=0))
     cropped = joined(training_batches(prepared, BATCH, seed=1, epoch=0, min_crop=0.5))
