@@ -17,6 +17,7 @@ COMMANDS = [
     "models_export.export",
     "models_export.serve",
     "models_export.client",
+    "models_export.batch",
 ]
 
 

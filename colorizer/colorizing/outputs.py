@@ -40,20 +40,53 @@ def name_outputs(
         The jobs in the order of `sources`, and an error for each source that no name is left for.
     """
     taken = _identities([source.path for source in sources] + list(inputs))
+    targets = _targets(sources, output, suffix, taken)
+    reason = f"no name is left in {output} that would not overwrite an input"
+    nameless = [source for i, source in enumerate(sources) if i not in targets]
+    return (
+        [Job(sources[i], target) for i, target in targets.items()],
+        [PhotoError(source.path, reason) for source in nameless],
+    )
+
+
+def names_below(kept: Sequence[Path], suffix: str) -> list[Path | None]:
+    """Names, relative to the output, for photos that lie below one folder outside of it.
+
+    They are those of `name_outputs`. No file is looked at. Photos of different `clash_key` never
+    meet, so that each such group can be named without the others.
+
+    Args:
+        kept: each photo's path below the folder.
+        suffix: ".png" or ".jpg".
+
+    Returns:
+        A name for each of `kept`; None where several have one and the same path.
+    """
+    targets = _targets([Source(path, path) for path in kept], Path(), suffix, set())
+    return [targets.get(i) for i in range(len(kept))]
+
+
+def clash_key(kept: Path) -> str:
+    """What all names that `names_below` could give to a photo have in common."""
+    return _folded(kept.parent / kept.name.partition(".")[0])
+
+
+def _targets(
+    sources: Sequence[Source], output: Path, suffix: str, taken: set[tuple[int, int]]
+) -> dict[int, Path]:
+    """The targets by the sources' numbers, without those that no name is left for."""
     levels = dict.fromkeys(range(len(sources)), 0)
-    errors: list[PhotoError] = []
     while True:
         targets = {i: output / _kept(sources[i], level, suffix) for i, level in levels.items()}
         clashing = _clashing(sources, targets, levels)
-        clashing |= {i for i, target in targets.items() if _identities([target]) & taken}
+        if taken:
+            clashing |= {i for i, target in targets.items() if _identities([target]) & taken}
         if not clashing:
-            return [Job(sources[i], targets[i]) for i in levels], errors
+            return targets
         for i in clashing:
             levels[i] += 1
             if levels[i] > _last_level(sources[i]):
                 del levels[i]
-                reason = f"no name is left in {output} that would not overwrite an input"
-                errors.append(PhotoError(sources[i].path, reason))
 
 
 def _kept(source: Source, level: int, suffix: str) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
@@ -17,6 +17,49 @@ from pipelines.errors import ColorizerError, PhotoError
 from pipelines.photo_files import MAX_PIXELS
 
 _limit_lock = threading.Lock()
+
+
+class _ThreadsWarnings:
+    """Records the warnings of each thread for itself.
+
+    `warnings.catch_warnings` alone replaces what all threads share: photos that are decoded at once
+    would get each other's.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._here = threading.local()
+        self._at_work = 0
+
+    @contextmanager
+    def recorded(self) -> Iterator[list[warnings.WarningMessage]]:
+        """Yields a list that takes all warnings of this thread."""
+        with self._lock:
+            if self._at_work == 0:
+                self._before = warnings.catch_warnings()
+                self._before.__enter__()
+                warnings.simplefilter("always")
+                self._show, warnings.showwarning = warnings.showwarning, self._take
+            self._at_work += 1
+        caught: list[warnings.WarningMessage] = []
+        self._here.caught = caught
+        try:
+            yield caught
+        finally:
+            del self._here.caught
+            with self._lock:
+                self._at_work -= 1
+                if self._at_work == 0:
+                    self._before.__exit__(None, None, None)
+
+    def _take(self, *warning: Any, **further: Any) -> None:
+        if (caught := getattr(self._here, "caught", None)) is None:
+            self._show(*warning, **further)
+        else:
+            caught.append(warnings.WarningMessage(*warning, **further))
+
+
+_decoder_warnings = _ThreadsWarnings()
 
 
 @dataclass(frozen=True)
@@ -61,8 +104,7 @@ def read_photo(path: Path) -> Photo:
 def decode_photo(file: BinaryIO, name: Path | str) -> Photo:
     """Reads a photo from a seekable binary file; `name` stands in messages. See `read_photo`."""
     notes: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with _decoder_warnings.recorded() as caught:
         try:
             image = _opened(file, name)
             _check_size(image, name)

@@ -1,7 +1,7 @@
 """Coloured photos written as PNG or JPEG, whole or not at all."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image, PngImagePlugin
 
@@ -39,17 +39,29 @@ def write_photo(
         PhotoError: `path` cannot be written, or the image does not fit the format.
         ValueError: the suffix is neither `.png` nor `.jpg`, or the mode not "RGB".
     """
-    if image.mode != "RGB":
-        raise ValueError(f"expected an image of mode RGB, got {image.mode}")
-    options = _options(path, exif, resolution)
-    if path.suffix == ".jpg" and max(image.size) > JPEG_MAX_SIDE:
-        reason = f"JPEG holds at most {JPEG_MAX_SIDE} pixels a side, not {image.size}: use png"
-        raise PhotoError(path, reason)
     try:
         with replacing(path) as beside:
-            image.save(beside, **options)
+            encode_photo(image, beside, path, exif=exif, resolution=resolution)
     except OSError as error:
         raise PhotoError(path, f"cannot be written: {error.strerror or error}") from error
+
+
+def encode_photo(
+    image: Image.Image,
+    file: Path | BinaryIO,
+    name: Path,
+    *,
+    exif: bytes = b"",
+    resolution: float | None = None,
+) -> None:
+    """Writes an image into a file, as `write_photo` does; `name` chooses the format."""
+    if image.mode != "RGB":
+        raise ValueError(f"expected an image of mode RGB, got {image.mode}")
+    options = _options(name, exif, resolution)
+    if name.suffix == ".jpg" and max(image.size) > JPEG_MAX_SIDE:
+        reason = f"JPEG holds at most {JPEG_MAX_SIDE} pixels a side, not {image.size}: use png"
+        raise PhotoError(name, reason)
+    image.save(file, **options)
 
 
 def _options(path: Path, exif: bytes, resolution: float | None) -> dict[str, Any]:

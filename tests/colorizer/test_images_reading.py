@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -334,6 +335,16 @@ def test_decoder_warnings_become_notes(scene: Image.Image) -> None:
         photo = decode_photo(io.BytesIO(bytes(encoded)), "photo.jpg")
     assert any("EXIF" in note for note in photo.notes)
     assert photo.image.size == scene.size
+
+
+def test_each_thread_gets_its_own_photos_warnings(scene: Image.Image) -> None:
+    odd = _encoded(scene, "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\0")
+    files = [odd, _encoded(scene, "JPEG")] * 40
+    before = list(warnings.filters), warnings.showwarning
+    with ThreadPoolExecutor(4) as threads:
+        photos = list(threads.map(lambda file: decode_photo(io.BytesIO(file), "photo"), files))
+    assert [bool(photo.notes) for photo in photos] == [True, False] * 40
+    assert (list(warnings.filters), warnings.showwarning) == before
 
 
 def test_first_of_several_pictures(scene: Image.Image) -> None:

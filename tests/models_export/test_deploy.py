@@ -64,7 +64,7 @@ def inference_services() -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(text))
 
 
-@pytest.mark.parametrize("name", DOCKERFILES)
+@pytest.mark.parametrize("name", [*DOCKERFILES, "batch.Dockerfile"])
 def test_hadolint_finds_nothing(name):
     done = tool("hadolint", DEPLOY / name)
     assert done.returncode == 0, done.stdout

@@ -1,0 +1,198 @@
+"""Where photos lie and where their results go, on any file system that Beam knows."""
+
+import glob
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from colorizer.files import PARTIAL
+from pipelines.errors import ColorizerError, PhotoError, UsageError
+from pipelines.photo_files import MAX_PIXELS
+
+# What `MAX_PIXELS` take uncompressed, with 16 bits and alpha: a larger file is no photo for us.
+MAX_BYTES = 8 * MAX_PIXELS
+
+# The names, without numbers and suffix, of what a run leaves beside the photos.
+ERRORS, NOTES, SUMMARY = REPORTS = ("errors", "notes", "summary")
+
+_MAGIC = re.compile(r"[*?[]")
+
+
+@dataclass(frozen=True)
+class Places:
+    """The two ends of a job.
+
+    Attributes:
+        root: folder, ending in "/", below which the inputs lie; names are kept from there on.
+        pattern: a glob in Beam's sense (`*` stays within a folder, `**` does not) for them.
+        output: folder of the results, ending in "/".
+    """
+
+    root: str
+    pattern: str
+    output: str
+
+    def kept(self, path: str) -> PurePosixPath | None:
+        """The path of an input below the root; None for what is hidden, or in a hidden folder."""
+        below = path.removeprefix(self.root)
+        if below == path:
+            return None  # `literally` lets a ] pass for a [.
+        hidden = any(part.startswith(".") for part in below.split("/"))
+        # Some object stores hold empty objects in place of folders.
+        if hidden or below.endswith("/"):
+            return None
+        return PurePosixPath(below)
+
+
+def places(source: str, output: str) -> Places:
+    """Reads the command line's input, a file, a folder or a glob, and its output folder.
+
+    Raises:
+        UsageError: the output is the folder of the inputs, or holds it; there is no file system
+            for one of them.
+    """
+    source, output = _absolute(source), _absolute(output).rstrip("/") + "/"
+    magic = _MAGIC.search(source)
+    if magic and not FileSystems.exists(source):
+        root, pattern = source[: magic.start()], source
+    elif _is_file(source):
+        root, pattern = source, literally(source)
+    else:
+        root = source.rstrip("/") + "/"
+        pattern = f"{literally(root)}**"
+    root = root.rpartition("/")[0] + "/"
+    if _real(root).startswith(_real(output)):
+        # Its results would be the inputs of the next run.
+        raise UsageError(f"--output {output}: holds the photos to colour; choose another")
+    return Places(root, pattern, output)
+
+
+def read_bytes(path: str) -> bytes:
+    """Reads a file.
+
+    Raises:
+        PhotoError: it cannot be read, or is larger than `MAX_BYTES`.
+    """
+    try:
+        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            content: bytes = file.read(MAX_BYTES + 1)
+    # Each cloud's client raises its own kinds.
+    except Exception as error:
+        raise PhotoError(path, f"cannot be read: {in_words(error)}") from error
+    if len(content) > MAX_BYTES:
+        raise PhotoError(path, f"is larger than {MAX_BYTES // 1_000_000} MB")
+    return content
+
+
+def read_head(path: str, count: int) -> bytes:
+    """Reads the first `count` bytes of a file.
+
+    Raises:
+        PhotoError: it cannot be read.
+    """
+    try:
+        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            head: bytes = file.read(count)
+    except Exception as error:
+        raise PhotoError(path, f"cannot be read: {in_words(error)}") from error
+    return head
+
+
+def write_whole(path: str, content: bytes) -> None:
+    """Writes a file whole or not at all; what stands there is replaced.
+
+    An object of an object store appears when it is whole. Elsewhere a file is written beside its
+    place and then renamed; only a kill -9 leaves the former behind, with a hidden name.
+
+    Raises:
+        PhotoError: it cannot be written.
+    """
+    filesystem = FileSystems.get_filesystem(path)
+    beside = path
+    if filesystem.has_dirs():
+        folder, name = path.rsplit("/", 1)
+        beside = f"{folder}/.{uuid.uuid4().hex}{PARTIAL}{PurePosixPath(name).suffix}"
+    try:
+        with FileSystems.create(beside, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            file.write(content)
+        if beside != path:
+            _rename(beside, path, len(content))
+    except Exception as error:
+        if beside != path and FileSystems.exists(beside):
+            FileSystems.delete([beside])
+        raise PhotoError(path, f"cannot be written: {in_words(error)}") from error
+
+
+def prepared(output: str) -> None:
+    """Makes the output folder and deletes an earlier run's reports, also half-written ones.
+
+    Raises:
+        ColorizerError: it cannot be made.
+    """
+    try:
+        # Object stores have no folders to make.
+        if FileSystems.get_filesystem(output).has_dirs() and not FileSystems.exists(output):
+            FileSystems.mkdirs(output)
+        for pattern in [f"{name}*.json*" for name in REPORTS] + ["beam-temp-*/**"]:
+            found = FileSystems.match([literally(output) + pattern])[0].metadata_list
+            if found:
+                FileSystems.delete([metadata.path for metadata in found])
+        # Folders, where there are such, are no matches of Beam's.
+        if empty := glob.glob(f"{glob.escape(output)}beam-temp-*"):  # noqa: PTH207
+            FileSystems.delete(empty)
+    except Exception as error:
+        raise ColorizerError(f"{output}: cannot be written: {in_words(error)}") from error
+
+
+def report_lines(output: str, name: str) -> Iterator[str]:
+    """The lines of a report's files, in order; none where there is no such file."""
+    for found in FileSystems.match([f"{literally(output)}{name}*.json*"])[0].metadata_list:
+        with FileSystems.open(found.path) as file:
+            yield from file.read().decode().splitlines()
+
+
+def in_words(error: BaseException) -> str:
+    """One line that says what went wrong."""
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return " ".join(str(strerror or error).split()) or type(error).__name__
+
+
+def literally(path: str) -> str:
+    """A pattern of Beam's that matches `path` itself."""
+    # Not [[]: Python warns of a regular expression that looks like a set in a set.
+    return glob.escape(path).replace("[[]", "[][]")
+
+
+def _rename(beside: str, path: str, size: int) -> None:
+    try:
+        FileSystems.rename([beside], [path])
+    except Exception:
+        # HDFS renames onto nothing that exists: another attempt at the same photo was first.
+        if not (FileSystems.exists(path) and FileSystems.get_filesystem(path).size(path) == size):
+            raise
+        FileSystems.delete([beside])
+
+
+def _absolute(path: str) -> str:
+    # Workers have other current folders.
+    try:
+        FileSystems.get_filesystem(path)
+    except ValueError as error:
+        raise UsageError(f"{path}: {in_words(error)}") from error
+    return path if "://" in path else os.path.abspath(path)  # noqa: PTH100  (follows no links)
+
+
+def _is_file(path: str) -> bool:
+    if "://" in path:
+        return not path.endswith("/") and bool(FileSystems.exists(path))
+    return os.path.isfile(path)  # noqa: PTH113  (Beam's paths are strings)
+
+
+def _real(folder: str) -> str:
+    return folder if "://" in folder else os.path.realpath(folder) + "/"
