@@ -189,7 +189,7 @@ def _options(name: str, flags: Sequence[str]) -> tuple["PipelineOptions", Any]:
         if not any(flag.startswith("--direct_") for flag in flags):
             # Threads share one model; decoders, TensorFlow and encoders let go of Python's lock.
             direct.direct_running_mode = "multi_threading"
-            direct.direct_num_workers = len(os.sched_getaffinity(0))
+            direct.direct_num_workers = os.cpu_count() or 1
         # By its name Beam would first try to download another runner, Prism.
         return options, FnApiRunner()
     try:

@@ -79,12 +79,7 @@ def read_bytes(path: str) -> bytes:
     Raises:
         PhotoError: it cannot be read, or is larger than `MAX_BYTES`.
     """
-    try:
-        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            content: bytes = file.read(MAX_BYTES + 1)
-    # Each cloud's client raises its own kinds.
-    except Exception as error:
-        raise PhotoError(path, f"cannot be read: {in_words(error)}") from error
+    content = read_head(path, MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise PhotoError(path, f"is larger than {MAX_BYTES // 1_000_000} MB")
     return content
@@ -99,6 +94,7 @@ def read_head(path: str, count: int) -> bytes:
     try:
         with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             head: bytes = file.read(count)
+    # Each cloud's client raises its own kinds.
     except Exception as error:
         raise PhotoError(path, f"cannot be read: {in_words(error)}") from error
     return head
