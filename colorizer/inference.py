@@ -1,9 +1,9 @@
-"""Trained colorizers in use: run folders and exported SavedModels behind one interface."""
+"""Trained colorizers in use: run folders and exports behind one interface."""
 
 import json
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,13 +16,13 @@ from PIL import Image
 from colorizer.colorizing.painting import lay_on
 from colorizer.images.conversion import to_srgb, upright
 from colorizer.models import network_size
+from colorizer.runtimes import NETWORK_FILES, Predict, format_of, load_network
 from colorizer.shipped import load_shipped
 from colorizer.styles import DEFAULT_STYLE, in_styles, one_style_only
 from pipelines import color
 from pipelines.decoding import resize_bilinear
 from pipelines.errors import ColorizerError
 
-Predict = Callable[[np.ndarray], np.ndarray]
 Picture = TypeVar("Picture", np.ndarray, Image.Image)
 
 
@@ -200,12 +200,13 @@ def load(path: str | Path | None = None) -> Colorizer:
     """Loads a trained colorizer.
 
     Args:
-        path: a run folder (holds model.keras), a version folder of an export (saved_model.pb),
-            or an export's base BASE/NAME, of which the highest version is taken. Left out: the
-            weights that ship with the package.
+        path: a run folder (holds model.keras), a version folder of an export (saved_model.pb,
+            model.tflite or model.onnx), or an export's base BASE/NAME, of which the highest
+            version is taken. Left out: the weights that ship with the package.
 
     Raises:
-        ColorizerError: there is no model at `path`, or it cannot be loaded.
+        ColorizerError: there is no model at `path`, it cannot be loaded, or the runtime of its
+            format is not installed.
     """
     if path is None:
         return _of_network(*load_shipped(), None)
@@ -214,11 +215,11 @@ def load(path: str | Path | None = None) -> Colorizer:
         raise ColorizerError(f"{folder}: no such folder; a model is a run or an export")
     if (folder / "model.keras").is_file():
         return _load_run(folder)
-    version = folder if (folder / "saved_model.pb").is_file() else _highest_version(folder)
+    version = folder if format_of(folder) else _highest_version(folder)
     if version is None:
         raise ColorizerError(
             f"{folder}: holds no model: neither a run (model.keras), nor an export "
-            "(saved_model.pb), nor numbered versions of one"
+            f"({', '.join(NETWORK_FILES.values())}), nor numbered versions of one"
         )
     return _load_export(version)
 
@@ -261,25 +262,12 @@ def _load_export(folder: Path) -> Colorizer:
     if not isinstance(size, int) or size < 1:
         raise ColorizerError(f'{statistics_path}: "image_size" must be a whole number, not {size}')
     with _loading(folder):
-        exported = tf.saved_model.load(str(folder))
-    if "predict_ab" not in exported.signatures:
-        raise ColorizerError(f"{folder}: has no signature predict_ab: not an exported colorizer")
-    signature = exported.signatures["predict_ab"]
-
-    def predict(lightness: np.ndarray) -> np.ndarray:
-        # `exported` must outlive its signatures: they hold its variables by weak references.
-        assert exported is not None
-        return signature(lightness=tf.constant(lightness))["ab"].numpy()
-
+        predict = load_network(folder, size)
     return Colorizer(predict, size, statistics, folder)
 
 
 def _highest_version(folder: Path) -> Path | None:
-    versions = [
-        entry
-        for entry in folder.iterdir()
-        if entry.name.isdecimal() and (entry / "saved_model.pb").is_file()
-    ]
+    versions = [entry for entry in folder.iterdir() if entry.name.isdecimal() and format_of(entry)]
     return max(versions, key=lambda entry: int(entry.name), default=None)
 
 
@@ -317,9 +305,12 @@ def _as_rgb(image: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def _loading(path: Path) -> Iterator[None]:
-    # Keras, zipfile, h5py and TensorFlow each raise their own kinds for a damaged model.
+    # Keras, zipfile, h5py, TensorFlow and the runtimes each raise their own kinds for a damaged
+    # model.
     try:
         yield
+    except ColorizerError:
+        raise
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ColorizerError(f"{path}: cannot be loaded: {first}") from error

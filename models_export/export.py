@@ -1,4 +1,4 @@
-"""python -m models_export.export: a training run out as a SavedModel, checked by reloading."""
+"""python -m models_export.export: a model as SavedModel, LiteRT or ONNX, checked by running it."""
 
 import json
 from functools import partial
@@ -11,10 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from colorizer.command import import_tensorflow, note, parse, run
 from colorizer.files import write_json
 from models_export.versions import EXTRA, check_place, publish
-from pipelines.errors import ColorizerError
+from pipelines.errors import ColorizerError, UsageError
 
 if TYPE_CHECKING:
     import keras
+
+    from models_export.conversion import NetworkFormat
+
+ExportFormat = Literal["saved_model", "litert", "onnx"]
+Quantization = Literal["float16", "int8"]
 
 
 class ExportConfig(BaseModel):
@@ -23,14 +28,21 @@ class ExportConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     output: Path
-    """Base folder: the SavedModel is written to OUTPUT/NAME/VERSION."""
+    """Base folder: the export is written to OUTPUT/NAME/VERSION."""
     run: Path | None = None
     """Folder of a training run, as colorizer.fit writes it. Left out: the weights that ship with
     the package."""
-    name: str = "colorizer"
-    """The model's name."""
+    name: str | None = None
+    """The model's name. Left out: colorizer, with the format behind it unless it is a
+    SavedModel."""
+    format: ExportFormat = "saved_model"
+    """saved_model colours whole photos; litert and onnx are the network alone, in one file."""
+    quantize: Quantization | None = None
+    """For litert: half the size, or less than a third of the size and faster."""
+    calibration: Path | None = None
+    """For int8: a folder of some dozens of JPEG photos, of the kind that is to be coloured."""
     style: Literal["faithful", "vivid"] | None = None
-    """The style that the SavedModel answers in, for models that know both. Left out: faithful."""
+    """The style that the export answers in, for models that know both. Left out: faithful."""
     version: int | None = Field(None, ge=1)
     """The version's number. Left out: one more than the highest there. Never overwrites."""
 
@@ -38,41 +50,84 @@ class ExportConfig(BaseModel):
 def export_run(
     run: Path | None,
     output: Path,
-    name: str = "colorizer",
+    name: str | None = None,
     version: int | None = None,
     style: str | None = None,
+    *,
+    export_format: ExportFormat = "saved_model",
+    quantize: Quantization | None = None,
+    calibration: Path | None = None,
 ) -> Path:
-    """Exports a training run's model as the SavedModel `output`/`name`/`version`.
+    """Exports a training run's model as `output`/`name`/`version`.
 
-    The folder appears whole and verified or not at all. Beside the SavedModel's own files it
-    holds assets.extra/statistics.json, the run's own, and assets.extra/export.json: the versions
-    of TensorFlow and Keras, the signatures, and by how much each differs from the Keras model.
+    The folder appears whole and verified or not at all. Beside the model's own files it holds
+    assets.extra/statistics.json, the run's own, and assets.extra/export.json: the versions of
+    TensorFlow and Keras, what goes in and out, and by how much it differs from the Keras model.
     Progress and those differences are printed on stderr.
 
     Args:
         run: a run folder with model.keras and statistics.json; None takes the weights that ship
             with the package.
         output: the base folder; made where it is missing.
-        name: the model's name.
+        name: the model's name; None takes "colorizer", "colorizer_litert", "colorizer_litert_int8"
+            and so on.
         version: 1 or more; None takes one more than the highest there.
         style: "faithful" or "vivid", for a model that knows both; None takes faithful.
+        export_format: "saved_model" (`models_export.signatures`), "litert" or "onnx"
+            (`models_export.conversion`).
+        quantize: for "litert", "float16" or "int8".
+        calibration: for "int8", a folder of JPEG photos; 100 of them are looked at, at most.
 
     Returns:
         The new version's folder.
 
     Raises:
-        UsageError: `name` or `version` is not usable, or the model does not know both styles.
+        UsageError: the arguments do not go together, or the model does not know both styles.
         ColorizerError: the run is not complete or not a colorizer, the version exists already,
-            or the SavedModel differs from the Keras model by more than verification allows.
+            the format's package is not installed or cannot express the network, there are no
+            photos to calibrate on, or the export differs from the Keras model by more than
+            verification allows.
     """
+    _check_quantization(export_format, quantize, calibration)
+    if name is None:
+        behind = "" if export_format == "saved_model" else f"_{export_format}"
+        name = f"colorizer{behind}" + (f"_{quantize}" if quantize else "")
     check_place(output, name, version)
+    _check_base(output / name, export_format)
     from colorizer.shipped import load_shipped
     from colorizer.styles import in_style
 
     model, statistics = load_shipped() if run is None else _of_run(run)
     title = str(run or "the shipped weights")
     model = in_style(model, statistics, style, title)
-    return publish(output, name, version, partial(_fill, model, statistics, name, title))
+    note(f"exporting {title}")
+    if export_format == "saved_model":
+        fill = partial(_fill, model, statistics, name)
+    else:
+        fill = partial(
+            _fill_with_network, model, statistics, name, export_format, quantize, calibration
+        )
+    return publish(output, name, version, fill)
+
+
+def _check_quantization(
+    export_format: ExportFormat, quantize: Quantization | None, calibration: Path | None
+) -> None:
+    if quantize is not None and export_format != "litert":
+        raise UsageError(f"--quantize {quantize}: is for --format litert")
+    if quantize == "int8" and calibration is None:
+        raise UsageError("--quantize int8: needs --calibration, a folder of photos")
+    if calibration is not None and quantize != "int8":
+        raise UsageError(f"--calibration {calibration}: is for --quantize int8")
+
+
+def _check_base(models: Path, export_format: ExportFormat) -> None:
+    """Servers watch a base for SavedModels: no other format may come between them."""
+    from colorizer.runtimes import format_of
+
+    for folder in models.iterdir() if models.is_dir() else ():
+        if folder.name.isdecimal() and (format_of(folder) or export_format) != export_format:
+            raise UsageError(f"{models}: holds versions of another format: give another --name")
 
 
 def _of_run(run: Path) -> tuple["keras.Model", dict[str, Any]]:
@@ -83,14 +138,11 @@ def _of_run(run: Path) -> tuple["keras.Model", dict[str, Any]]:
     return model, _checked_statistics(run / "statistics.json", model.input_shape[1])
 
 
-def _fill(
-    model: "keras.Model", statistics: dict[str, Any], name: str, title: str, folder: Path
-) -> None:
+def _fill(model: "keras.Model", statistics: dict[str, Any], name: str, folder: Path) -> None:
     from models_export.signatures import write_saved_model
     from models_export.verification import TOLERANCES, UNITS, verify
     from models_export.warmup import example_requests, write_warmup
 
-    note(f"exporting {title}")
     write_saved_model(model, folder)
     note("verifying: reloading it and comparing it with the Keras model")
     differences = verify(folder, model)
@@ -105,16 +157,53 @@ def _fill(
     write_json(extra / "export.json", _description(name, differences))
 
 
-def _description(name: str, differences: dict[str, float]) -> dict[str, Any]:
+def _fill_with_network(
+    model: "keras.Model",
+    statistics: dict[str, Any],
+    name: str,
+    network_format: "NetworkFormat",
+    quantize: Quantization | None,
+    calibration: Path | None,
+    folder: Path,
+) -> None:
+    from models_export.conversion import calibration_photos, write_network
+    from models_export.verification import NETWORK_TOLERANCES, verify_network
+
+    photos = None if calibration is None else calibration_photos(calibration, model)
+    path = write_network(model, folder, network_format, quantize, photos)
+    note("verifying: running it and comparing it with the Keras model")
+    difference = verify_network(folder, model, quantize, photos)
+    note(
+        f"  {path.name}, {path.stat().st_size / 1e6:.1f} MB: difference {difference} "
+        f"of ab in [-1, 1] (allowed {NETWORK_TOLERANCES[quantize]})"
+    )
+    write_json(folder / EXTRA / "statistics.json", statistics)
+    description = {
+        **_versions(name),
+        "format": network_format,
+        "quantize": quantize,
+        "calibration_photos": None if photos is None else len(photos),
+        "input": {"name": "lightness", "dtype": "float32", "shape": [None, *model.input_shape[1:]]},
+        "output": {"name": "ab", "dtype": "float32", "shape": [None, *model.output_shape[1:]]},
+        "max_difference": difference.max,
+        "mean_difference": difference.mean,
+        "unit": "of ab in [-1, 1]",
+    }
+    write_json(folder / EXTRA / "export.json", description)
+
+
+def _versions(name: str) -> dict[str, str]:
     import keras
     import tensorflow as tf
 
+    return {"name": name, "tensorflow": tf.__version__, "keras": keras.__version__}
+
+
+def _description(name: str, differences: dict[str, float]) -> dict[str, Any]:
     from models_export.verification import INPUTS, OUTPUTS, TOLERANCES, UNITS
 
     return {
-        "name": name,
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
+        **_versions(name),
         "signatures": {
             signature: {
                 "input": dict(zip(("name", "dtype", "rank"), INPUTS[signature], strict=True)),
@@ -167,11 +256,22 @@ def _command() -> None:
     config = parse(
         ExportConfig,
         prog="python -m models_export.export",
-        description="Write a model as a SavedModel OUTPUT/NAME/VERSION, verify it "
-        "by reloading, and print its folder.",
+        description="Write a model to OUTPUT/NAME/VERSION, as a SavedModel or for LiteRT or ONNX "
+        "Runtime, verify it by running it, and print its folder.",
     )
+    _check_quantization(config.format, config.quantize, config.calibration)
     import_tensorflow()
-    print(export_run(config.run, config.output, config.name, config.version, config.style))
+    folder = export_run(
+        config.run,
+        config.output,
+        config.name,
+        config.version,
+        config.style,
+        export_format=config.format,
+        quantize=config.quantize,
+        calibration=config.calibration,
+    )
+    print(folder)
 
 
 def main() -> None:

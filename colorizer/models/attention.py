@@ -58,14 +58,17 @@ class SelfAttention2D(layers.Layer):
         places = height * width
 
         def seen_by(convolution: layers.Layer) -> Tensor:
-            return ops.reshape(convolution(inputs, training=training), (batch, places, -1))
+            seen = convolution(inputs, training=training)
+            return ops.reshape(seen, (batch, places, convolution.filters))
 
         query, key, content = map(seen_by, (self.query, self.key, self.content))
         scores = ops.matmul(
             ops.cast(query, "float32"), ops.transpose(ops.cast(key, "float32"), (0, 2, 1))
         )
         weights = ops.cast(ops.softmax(scores), content.dtype)
-        attended = ops.reshape(ops.matmul(weights, content), (batch, height, width, -1))
+        # Channels of a number known to the graph: else Keras convolves by XLA, which LiteRT lacks.
+        narrow = self.content.filters
+        attended = ops.reshape(ops.matmul(weights, content), (batch, height, width, narrow))
         return inputs + self.gamma * self.widening(attended, training=training)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

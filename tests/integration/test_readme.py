@@ -50,7 +50,7 @@ def ran(home: Path, line: str) -> str:
 
 def test_the_whole_way(home):
     lines = [line for line in COMMANDS if line.startswith("python ")]
-    assert len(lines) == 17
+    assert len(lines) == 18
     (serving,) = [line for line in lines if "models_export.serve" in line]
     (client,) = [line for line in lines if "models_export.client" in line]
     for line in lines:
@@ -65,6 +65,7 @@ def test_the_whole_way(home):
     assert scores["images"] == 8 and scores["gray"]["psnr"] > 0 and scores["mean_ab"]["psnr"] > 0
     assert (home / "sheet.png").is_file()
     assert (home / "exported" / "colorizer" / "1" / "saved_model.pb").is_file()
+    assert (home / "exported" / "colorizer_litert_int8" / "1" / "model.tflite").is_file()
     for old in [*(home / "old_album").iterdir(), home / "scan.tif"]:
         coloured = home / "in_colour" / f"{old.stem}.png"
         with Image.open(coloured) as result, Image.open(old) as original:

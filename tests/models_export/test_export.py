@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from models_export.verification import PYTHON_OPS, TOLERANCES, graph_ops
 from pipelines.errors import ColorizerError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = ROOT / "samples" / "photos"
 
 # Runs without Keras, tensorflow-io and this project's packages, as TensorFlow Serving does.
 FRESH_PROCESS = """
@@ -217,6 +219,63 @@ def test_command_prints_the_path_alone(tiny_run: Path, tmp_path: Path) -> None:
         assert f"{name}: max difference " in process.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name", "file"),
+    [
+        (("--format", "onnx"), "colorizer_onnx", "model.onnx"),
+        (
+            ("--format", "litert", "--quantize", "int8", "--calibration", SAMPLES / "val"),
+            "colorizer_litert_int8",
+            "model.tflite",
+        ),
+    ],
+)
+def test_command_writes_other_formats(
+    tiny_run: Path, tmp_path: Path, arguments: tuple[str | Path, ...], name: str, file: str
+) -> None:
+    process = execute("--run", tiny_run, "--output", tmp_path, *arguments)
+    assert process.returncode == 0, process.stderr
+    folder = tmp_path / name / "1"
+    assert process.stdout == f"{folder}\n"
+    told = r"exporting .*\nverifying: .*\n  model\..* MB: difference .*\(allowed .*\)\n"
+    assert re.fullmatch(told, process.stderr)
+    assert {child.name for child in folder.iterdir()} == {file, "assets.extra"}
+    description = json.loads((folder / "assets.extra" / "export.json").read_text())
+    assert description["name"] == name and description["format"] == arguments[1]
+    assert 0 < description["mean_difference"] <= description["max_difference"] < 1
+    assert description["input"]["shape"] == [None, 64, 64, 1]
+    statistics = json.loads((folder / "assets.extra" / "statistics.json").read_text())
+    assert statistics == json.loads((tiny_run / "statistics.json").read_text())
+
+
+def test_quantization_goes_with_litert_and_int8_with_photos(tiny_run: Path, tmp_path: Path) -> None:
+    for wrong, words in (
+        ({"quantize": "float16"}, "is for --format litert"),
+        ({"export_format": "onnx", "quantize": "int8"}, "is for --format litert"),
+        ({"export_format": "litert", "quantize": "int8"}, "needs --calibration"),
+        ({"export_format": "litert", "calibration": SAMPLES}, "is for --quantize int8"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            export_run(tiny_run, tmp_path / "base", **wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_base_holds_one_format(exported: Path, tiny_run: Path) -> None:
+    base = exported.parent.parent
+    with pytest.raises(UsageError, match="another format: give another --name"):
+        export_run(tiny_run, base, "colorizer", export_format="onnx")
+
+
+def test_failed_verification_of_a_network_leaves_nothing(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound = verification.Difference(max=-1.0, mean=-1.0)
+    monkeypatch.setitem(verification.NETWORK_TOLERANCES, None, bound)
+    with pytest.raises(ColorizerError, match="exported network differs"):
+        export_run(tiny_run, tmp_path / "base", export_format="litert")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_command_fails_with_one_line(tmp_path: Path) -> None:
     process = execute("--run", tmp_path / "absent", "--output", tmp_path)
     assert (process.returncode, process.stdout) == (1, "")
@@ -227,6 +286,7 @@ def test_command_fails_with_one_line(tmp_path: Path) -> None:
 def test_command_refuses_wrong_usage(tmp_path: Path) -> None:
     assert execute("--run", tmp_path).returncode == 2
     assert execute("--run", tmp_path, "--output", tmp_path, "--version", "0").returncode == 2
+    assert execute("--output", tmp_path, "--format", "onnx", "--quantize", "int8").returncode == 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT")
