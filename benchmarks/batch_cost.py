@@ -1,6 +1,6 @@
 """Time a photo and memory of `models_export.batch` for archives of several sizes.
 
-    python benchmarks/batch_cost.py --photos tiny --sizes 100 1000 10000
+    PYTHONPATH=. python benchmarks/batch_cost.py --photos tiny --sizes 100 1000 10000
 
 Each archive is made of links to the photos, which recur where there are too few. What a run costs
 before its first photo (imports, the model, Beam) is told apart by the line through all sizes.
