@@ -108,6 +108,7 @@ def _build_task(config: FitConfig, steps: int) -> "Task":
         image_size=config.image_size,
         resize=config.resize,
         records=unread,
+        record_indices=(0, 1),
     )
     if config.is_adversarial:
         return AdversarialTask(config, steps, val, RunFolder(config.run_dir))

@@ -50,7 +50,7 @@ def ran(home: Path, line: str) -> str:
 
 def test_the_whole_way(home):
     lines = [line for line in COMMANDS if line.startswith("python ")]
-    assert len(lines) == 18
+    assert len(lines) == 19
     (serving,) = [line for line in lines if "models_export.serve" in line]
     (client,) = [line for line in lines if "models_export.client" in line]
     for line in lines:
