@@ -1,6 +1,7 @@
 """Exported networks, each in its runtime, as functions from lightness to ab."""
 
 import os
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -53,8 +54,7 @@ def load_network(folder: Path, image_size: int) -> Predict:
         image_size: S, the side of the square that the network must see.
 
     Returns:
-        From lightness, float32 (N, S, S, 1) in [-1, 1], to ab, float32 (N, S, S, 2). That of a
-        LiteRT file is not to be called from two threads at once.
+        From lightness, float32 (N, S, S, 1) in [-1, 1], to ab, float32 (N, S, S, 2).
 
     Raises:
         ColorizerError: there is no export, its runtime is not installed, or it is no colorizer of
@@ -84,9 +84,13 @@ def _saved_model(folder: Path) -> Predict:
 
 
 class _LiteRT:
-    """An interpreter that is laid out anew when the number of pictures changes."""
+    """An interpreter that is laid out anew when the number of pictures changes.
+
+    It holds what it computes in itself, so that threads take turns.
+    """
 
     def __init__(self, path: Path, image_size: int) -> None:
+        self._turn = threading.Lock()
         runtime = import_runtime("litert")
         # It tells on stderr that it uses XNNPACK.
         with native_logs.held_back():
@@ -100,11 +104,12 @@ class _LiteRT:
             self._lay_out((1, image_size, image_size, 1))
 
     def __call__(self, lightness: np.ndarray) -> np.ndarray:
-        if lightness.shape != self._shape:
-            self._lay_out(lightness.shape)
-        self._interpreter.set_tensor(self._seen, lightness)
-        self._interpreter.invoke()
-        ab: np.ndarray = self._interpreter.get_tensor(self._given)
+        with self._turn:
+            if lightness.shape != self._shape:
+                self._lay_out(lightness.shape)
+            self._interpreter.set_tensor(self._seen, lightness)
+            self._interpreter.invoke()
+            ab: np.ndarray = self._interpreter.get_tensor(self._given)
         return ab
 
     def _lay_out(self, shape: tuple[int, ...]) -> None:

@@ -1,6 +1,7 @@
 import json
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,17 @@ def test_results_outlive_the_next_call(exports: dict[str, Path], name: str) -> N
     kept = first.copy()
     predict(np.ones((1, 64, 64, 1), np.float32))
     np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_threads_may_share_one(exports: dict[str, Path], name: str) -> None:
+    predict = load_network(exports[name], 64)
+    random = np.random.default_rng(0)
+    batches = [random.uniform(-1, 1, (n, 64, 64, 1)).astype(np.float32) for n in (1, 3, 2) * 20]
+    alone = [predict(batch) for batch in batches]
+    with ThreadPoolExecutor(4) as threads:
+        for ab, expected in zip(threads.map(predict, batches), alone, strict=True):
+            np.testing.assert_allclose(ab, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
