@@ -158,7 +158,7 @@ def test_test_runs_checks_and_pytest(
     done = call(copy / "scripts/test", *arguments, VENV=str(tmp_path / "venv"))
     assert done.returncode == {"nothing": 0, "check": 1, "pytest": 7}[failing]
     called = log.read_text(encoding="utf-8").splitlines()
-    assert called == ["-m", "pytest", "-n", "2", "--dist", "loadfile", *expected]
+    assert called == ["-m", "pytest", *expected]
 
 
 def test_ci_runs_the_test_command(tmp_path: Path) -> None:
