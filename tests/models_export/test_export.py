@@ -62,8 +62,16 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 def execute(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    # As users have it: the command itself settles what TensorFlow may say.
+    own = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.run(
-        command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+        command(*arguments),
+        cwd=ROOT,
+        env=own,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
 
