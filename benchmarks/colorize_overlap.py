@@ -8,18 +8,17 @@ functions. Each way runs in a process of its own, in turn; the time that the loo
 at all (loading TensorFlow and the model) is taken off both.
 """
 
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import tyro
 from machine import describe_machine
+from measure import Figures
+from measure import measure as measure_command
 from PIL import Image
 from step_sides import available_cores
 
@@ -46,13 +45,6 @@ class Arguments:
     """Times that each way is measured; the median counts."""
 
 
-class Figures(NamedTuple):
-    """What a process took."""
-
-    seconds: float
-    gibibytes: float
-
-
 def main() -> None:
     """Runs the measurement, or, in a process of its own, the plain loop."""
     if sys.argv[1:2] == ["--plain-loop"]:
@@ -71,21 +63,21 @@ def measure(arguments: Arguments) -> None:
         for suffix in arguments.formats:
             plain = (sys.executable, __file__, "--plain-loop")
             colorize = (sys.executable, "-m", "colorizer.colorize", "--format", suffix)
-            starting = _timed((*plain, folder / "none", folder / "out", suffix)).seconds
+            starting = measure_command((*plain, folder / "none", folder / "out", suffix)).wall
             ways: dict[str, list[Figures]] = {"plain loop": [], "colorize": []}
             for _ in range(arguments.rounds):
                 ways["plain loop"].append(
-                    _timed((*plain, folder / "large", folder / "plain", suffix))
+                    measure_command((*plain, folder / "large", folder / "plain", suffix))
                 )
                 ways["colorize"].append(
-                    _timed((*colorize, folder / "large", "--output", folder / "out"))
+                    measure_command((*colorize, folder / "large", "--output", folder / "out"))
                 )
             note(f"{suffix}: loading takes {starting:.1f} s")
             rates = {}
             for way, figures in ways.items():
-                seconds = median(one.seconds for one in figures) - starting
+                seconds = median(one.wall for one in figures) - starting
                 rates[way] = arguments.count / seconds
-                memory = max(one.gibibytes for one in figures)
+                memory = max(one.memory for one in figures)
                 print(f"{suffix}, {way}: {rates[way]:.2f} photos/s, {memory:.2f} GiB", flush=True)
             print(f"{suffix}: {rates['colorize'] / rates['plain loop']:.2f} times the plain loop")
 
@@ -122,17 +114,6 @@ def plain_loop(source: Path, target: Path, suffix: str) -> None:
         photo = read_photo(path)
         painted = model.colorize(photo.image)
         write_photo(painted, target / f"{path.stem}.{suffix}")
-
-
-def _timed(command: tuple[str | Path, ...]) -> Figures:
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{command}: ended with {os.waitstatus_to_exitcode(status)}")
-    return Figures(time.perf_counter() - started, usage.ru_maxrss / 2**20)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,15 @@ Example: python benchmarks/measure.py --runs 5 python -m colorizer.fit --help
 Peak memory is the resident set of the largest process, as the kernel counted it.
 """
 
+import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import time
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple
 
 import tyro
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,18 +32,32 @@ class Arguments(BaseModel):
     """How often to run it."""
 
 
-def measure(command: tuple[str, ...]) -> tuple[float, float]:
-    """Runs `command` with its output thrown away; returns wall and CPU seconds.
+class Figures(NamedTuple):
+    """What a command took: wall and CPU seconds, and peak memory in GiB."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+
+def measure(command: Sequence[str | Path]) -> Figures:
+    """Runs `command` with its output thrown away.
 
     Raises:
         subprocess.CalledProcessError: it failed.
     """
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - started
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return Figures(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 2**30)
 
 
 def _command() -> None:
@@ -52,16 +68,14 @@ def _command() -> None:
     )
     words = tuple(sys.executable if word == "python" else word for word in arguments.command)
     figures = [measure(words) for _ in range(arguments.runs)]
-    # Linux counts in KiB, macOS in bytes.
-    unit = 1 if platform.system() == "Darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 2**30
+    walls, cpus, peaks = zip(*figures, strict=True)
     note(" ".join(arguments.command))
-    for name, values in zip(("wall", "CPU"), zip(*figures, strict=True), strict=True):
+    for name, values in (("wall", walls), ("CPU", cpus)):
         print(
             f"{name}: median {statistics.median(values):.2f} s,"
             f" {min(values):.2f} to {max(values):.2f}"
         )
-    print(f"peak memory: {peak:.2f} GiB")
+    print(f"peak memory: {max(peaks):.2f} GiB")
 
 
 if __name__ == "__main__":

@@ -1,23 +1,11 @@
 """benchmarks/inference_speed.py and its processes."""
 
 import re
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, BENCHMARKS / "inference_speed.py", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+from benchmark_runs import BENCHMARKS, benchmark
 
 
 def test_ratios_are_taken_within_each_round(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +21,9 @@ def test_ratios_are_taken_within_each_round(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_run_is_timed_beside_its_exports(tiny_run: Path, tmp_path: Path) -> None:
     quick = ("--rounds", "2", "--seconds", "0.01", "--batch-sizes", "1", "3")
-    done = command("--run", tiny_run, "--exports", tmp_path, "--systems", "LiteRT", *quick)
+    done = benchmark(
+        "inference_speed", "--run", tiny_run, "--exports", tmp_path, "--systems", "LiteRT", *quick
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "litert" / "1" / "model.tflite").is_file()
     for name in ("TensorFlow", "LiteRT"):
@@ -41,6 +31,8 @@ def test_a_run_is_timed_beside_its_exports(tiny_run: Path, tmp_path: Path) -> No
 
 
 def test_a_rival_that_cannot_be_built_is_named(tiny_run: Path) -> None:
-    done = command("--run", tiny_run, "--systems", "--rival", "no_such_module:network")
+    done = benchmark(
+        "inference_speed", "--run", tiny_run, "--systems", "--rival", "no_such_module:network"
+    )
     assert done.returncode == 1
     assert re.search(r"^error: network: ModuleNotFoundError: ", done.stderr, re.M)

@@ -1,19 +1,10 @@
 """benchmarks/input_pipeline.py on a few sample photos."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "input_pipeline.py"
-
-
-def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+from benchmark_runs import benchmark
 
 
 @pytest.mark.slow
@@ -21,7 +12,7 @@ def test_measures_all_systems_and_the_waiting_share(sample_photos: Path, tmp_pat
     figures = tmp_path / "figures.json"
     size = ("--image-size", "64", "--batch-size", "4", "--limit", "12")
     counts = ("--cores", "1", "--repeats", "1", "--steps", "2")
-    done = command("--data", sample_photos, *size, *counts, "--json", figures)
+    done = benchmark("input_pipeline", "--data", sample_photos, *size, *counts, "--json", figures)
     assert done.returncode == 0, done.stderr
     content = json.loads(figures.read_text(encoding="utf-8"))
     assert content["images"] == 12
@@ -41,7 +32,7 @@ def test_measures_all_systems_and_the_waiting_share(sample_photos: Path, tmp_pat
 def test_wrong_arguments(
     tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    done = command("--data", tmp_path, *arguments)
+    done = benchmark("input_pipeline", "--data", tmp_path, *arguments)
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr

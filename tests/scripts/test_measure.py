@@ -1,18 +1,8 @@
-import subprocess
-import sys
-from pathlib import Path
-
-MEASURE = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "measure.py"
-
-
-def measured(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(MEASURE), *arguments], capture_output=True, text=True
-    )
+from benchmark_runs import benchmark
 
 
 def test_counts_memory_and_time_of_the_command():
-    done = measured("--runs", "2", "--", "python", "-c", "x = b'x' * 300_000_000")
+    done = benchmark("measure", "--runs", "2", "--", "python", "-c", "x = b'x' * 300_000_000")
     assert done.returncode == 0, done.stderr
     wall, cpu, peak = done.stdout.splitlines()
     assert wall.startswith("wall: median") and cpu.startswith("CPU: median")
@@ -20,6 +10,6 @@ def test_counts_memory_and_time_of_the_command():
 
 
 def test_a_command_that_fails_gives_no_figures():
-    done = measured("--", "python", "-c", "raise SystemExit(3)")
+    done = benchmark("measure", "--", "python", "-c", "raise SystemExit(3)")
     assert done.returncode == 1 and done.stdout == ""
     assert "exit status 3" in done.stderr

@@ -1,7 +1,6 @@
 """benchmarks/step_time.py and its processes; what needs PyTorch, `--check` compares by itself."""
 
 import math
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -11,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmark_runs import BENCHMARKS, benchmark
 
 from colorizer.network_config import AdversarialConfig
 from pipelines.errors import ColorizerError
-
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,15 +33,6 @@ def step_sides() -> ModuleType:
     return import_module("step_sides")
 
 
-def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, BENCHMARKS / "step_time.py", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -54,7 +43,7 @@ def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_wrong_usage(arguments: tuple[str, ...], message: str) -> None:
-    done = command(*arguments)
+    done = benchmark("step_time", *arguments)
     assert done.returncode == 2
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
@@ -65,7 +54,7 @@ def test_without_pytorch_one_line_says_how_to_get_it(tmp_path: Path) -> None:
     # -S: without the installed packages, whichever they are.
     bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n', encoding="utf-8")
     bare.chmod(0o755)
-    done = command("--torch-python", bare)
+    done = benchmark("step_time", "--torch-python", bare)
     assert done.returncode == 1 and done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: {bare} has no PyTorch")
