@@ -282,15 +282,11 @@ def _prepare(
 
 def _files(config: FitConfig, photos: Path, name: str) -> str:
     """All by which Lab records are told to fit: paths, sizes and times."""
-    from pipelines.dataset_names import is_dataset
-    from pipelines.photo_files import PhotoFile, find_jpegs
-    from pipelines.stored_photos import find_stored
+    from pipelines.photo_files import PhotoFile
+    from pipelines.preparation import find_photos
 
-    if is_dataset(photos):
-        stored = find_stored(photos, _SPLITS[name], config.resize)
-        return "\n".join(str(one.state) for one in stored if isinstance(one, PhotoFile))
-    found = ((path.resolve(), path.stat()) for path in find_jpegs(photos))
-    return "\n".join(f"{path!r} {stat.st_size} {stat.st_mtime_ns}" for path, stat in found)
+    found = find_photos(photos, _SPLITS[name], config.resize)
+    return "\n".join(str(item.state) for item in found if isinstance(item, PhotoFile))
 
 
 def _records(config: FitConfig, folder: "RunFolder", photos: Path, name: str) -> Path | None:

@@ -147,10 +147,7 @@ def prepare_photos(
         ColorizerError: a dataset is not built, or cannot be read by number.
         UsageError: a dataset's photos were made square in another way.
     """
-    if is_dataset(folder):
-        checked = _evenly_spaced(list(find_stored(folder, split, resize)), limit)
-    else:
-        checked = list(inspect_headers(choose_jpegs(folder, limit)))
+    checked = find_photos(folder, split, resize, limit)
     files = [item for item in checked if isinstance(item, PhotoFile)]
     broken = [item for item in checked if isinstance(item, Rejection)]
     if records is None:
@@ -177,6 +174,19 @@ def _with_records(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return summary
+
+
+def find_photos(
+    folder: Path, split: str, resize: Resize, limit: int | None = None
+) -> list[PhotoFile | Rejection]:
+    """Lists the photos of a tree of folders, or of datasets; arguments are `prepare_photos`'s.
+
+    Raises:
+        NoPhotosError, ColorizerError, UsageError: as `prepare_photos` does.
+    """
+    if is_dataset(folder):
+        return _evenly_spaced(list(find_stored(folder, split, resize)), limit)
+    return list(inspect_headers(choose_jpegs(folder, limit)))
 
 
 def choose_jpegs(folder: Path, limit: int | None = None) -> list[Path]:

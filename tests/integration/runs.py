@@ -15,6 +15,13 @@ from colorizer.config import FitConfig
 from colorizer.training.checkpoint import load_progress
 from colorizer.training.run_folder import RunFolder
 
+# A CNN that takes seconds.
+TINY_CNN = {
+    "encoder_filters": (4, 8, 8, 8, 8),
+    "decoder_filters": (8, 4),
+    "output_filters": (4, 4),
+}
+
 
 def weights(run: Path) -> list[np.ndarray]:
     return keras.models.load_model(run / "model.keras", compile=False).get_weights()

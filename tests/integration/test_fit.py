@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from runs import assert_same_run, command, history, wait_for
+from runs import TINY_CNN, assert_same_run, command, history, wait_for
 
 from colorizer.config import FitConfig, load_config
 from colorizer.fit import fit
@@ -23,11 +23,7 @@ from pipelines.errors import ColorizerError, NoPhotosError
 
 TINY = {
     "image_size": 32,
-    "cnn": {
-        "encoder_filters": (4, 8, 8, 8, 8),
-        "decoder_filters": (8, 4),
-        "output_filters": (4, 4),
-    },
+    "cnn": TINY_CNN,
     "batch_size": 4,
     "epochs": 3,
     "warmup_steps": 4,

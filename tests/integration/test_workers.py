@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from runs import assert_same_run, command, history, wait_for
+from runs import TINY_CNN, assert_same_run, command, history, wait_for
 
 from colorizer.config import FitConfig
 from colorizer.fit import fit
@@ -21,11 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = [sys.executable, str(ROOT / "scripts" / "train_workers.py")]
 TINY = {
     "image_size": 64,
-    "cnn": {
-        "encoder_filters": (4, 8, 8, 8, 8),
-        "decoder_filters": (8, 4),
-        "output_filters": (4, 4),
-    },
+    "cnn": TINY_CNN,
     "unet": {"pool": 1, "filters": (4, 8, 8), "blocks": (0, 1, 0), "decoder_filters": (8, 4)},
     "batch_size": 8,
     "epochs": 2,
