@@ -16,7 +16,7 @@ from PIL import Image
 from colorizer.colorizing.painting import lay_on
 from colorizer.images.conversion import to_srgb, upright
 from colorizer.models import network_size
-from colorizer.runtimes import NETWORK_FILES, Predict, format_of, load_network
+from colorizer.runtimes import NETWORK_FILES, Predict, compile_network, format_of, load_network
 from colorizer.shipped import load_shipped
 from colorizer.styles import DEFAULT_STYLE, in_styles, one_style_only
 from pipelines import color
@@ -99,11 +99,9 @@ class Colorizer:
         if not np.abs(lightness).max() <= 1.001:
             raise ValueError("expected lightness in [-1, 1], got values outside or NaN")
         with _memory_named(f"predict {len(lightness)} pictures at once"):
-            seen = resize_bilinear(
-                lightness.astype(np.float32), (self.image_size, self.image_size)
-            ).numpy()
+            seen = _resized(lightness.astype(np.float32), (self.image_size, self.image_size))
             ab = self._checked(np.asarray(self._predict(seen), np.float32), len(lightness))
-            return resize_bilinear(ab, lightness.shape[1:3]).numpy()
+            return _resized(ab, lightness.shape[1:3])
 
     def predict_photos(self, photos: Sequence[np.ndarray]) -> np.ndarray:
         """Predicts colour for whole photos of any sizes, all in one go through the network.
@@ -240,19 +238,10 @@ def _of_network(
     except ValueError as error:
         raise ColorizerError(f"{folder or 'the shipped weights'}: {error}") from error
     styles = {
-        name: _compiled(styled, size) for name, styled in in_styles(model, statistics).items()
+        name: compile_network(styled, size) for name, styled in in_styles(model, statistics).items()
     }
-    predict = styles.get(DEFAULT_STYLE) or _compiled(model, size)
+    predict = styles.get(DEFAULT_STYLE) or compile_network(model, size)
     return Colorizer(predict, size, statistics, folder, styles)
-
-
-def _compiled(model: keras.Model, size: int) -> Predict:
-    network = tf.function(
-        lambda lightness: model(lightness, training=False),
-        input_signature=[tf.TensorSpec([None, size, size, 1], tf.float32)],
-        autograph=False,
-    )
-    return lambda lightness: network(lightness).numpy()
 
 
 def _load_export(folder: Path) -> Colorizer:
@@ -292,6 +281,13 @@ def _mean_ab(statistics: Mapping[str, Any], path: Path | None) -> tuple[float, f
     raise ColorizerError(
         f'{path or "statistics"}: "mean_ab" must be two numbers in [-1, 1], not {stated}'
     )
+
+
+def _resized(pictures: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    # The common case is asked here, since TensorFlow takes 0.3 ms to see that there is nothing to do.
+    if pictures.shape[1:3] == size:
+        return pictures
+    return np.asarray(resize_bilinear(pictures, size))
 
 
 def _as_rgb(image: np.ndarray) -> np.ndarray:

@@ -4,11 +4,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from colorizer import load
-from colorizer.runtimes import NETWORK_FILES, format_of, load_network
+from colorizer.models.dcgan import build_dcgan_generator
+from colorizer.runtimes import NETWORK_FILES, compile_network, format_of, load_network
 from models_export.export import export_run
 from pipelines.errors import ColorizerError, UsageError
 
@@ -19,6 +21,30 @@ FORMATS = ("litert", "onnx")
 def exports(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     base = tmp_path_factory.mktemp("exports")
     return {name: export_run(tiny_run, base, export_format=name) for name in FORMATS}
+
+
+def lightness_of(count: int, side: int) -> np.ndarray:
+    random = np.random.default_rng(0)
+    return random.uniform(-1, 1, (count, side, side, 1)).astype(np.float32)
+
+
+def test_a_compiled_network_answers_as_its_weights_were(tiny_run: Path) -> None:
+    network = keras.models.load_model(tiny_run / "model.keras", compile=False)
+    predict = compile_network(network, 64)
+    lightness = lightness_of(3, 64)
+    expected = network(lightness, training=False).numpy()
+    np.testing.assert_allclose(predict(lightness), expected, atol=1e-5)
+    for weight in network.weights:
+        weight.assign(np.zeros(weight.shape))
+    np.testing.assert_allclose(predict(lightness), expected, atol=1e-5)
+    assert np.abs(expected).max() > 1e-3
+
+
+def test_a_compiled_network_goes_on_drawing() -> None:
+    network = build_dcgan_generator(32, noise_at_inference=True, noise_seed=1)
+    predict = compile_network(network, 32)
+    lightness = lightness_of(1, 32)
+    assert np.abs(predict(lightness) - predict(lightness)).max() > 0
 
 
 @pytest.mark.parametrize("name", FORMATS)
