@@ -284,7 +284,7 @@ def _mean_ab(statistics: Mapping[str, Any], path: Path | None) -> tuple[float, f
 
 
 def _resized(pictures: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    # The common case is asked here, since TensorFlow takes 0.3 ms to see that there is nothing to do.
+    # The usual case is seen here: TensorFlow takes 0.3 ms to find that there is nothing to do.
     if pictures.shape[1:3] == size:
         return pictures
     return np.asarray(resize_bilinear(pictures, size))

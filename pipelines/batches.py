@@ -17,6 +17,7 @@ from pipelines.lab_records import (
     read_records,
     split_records,
 )
+from pipelines.parallelism import fixed_parallelism
 from pipelines.preparation import PreparedPhotos
 from pipelines.stored_photos import address, read_photo
 
@@ -103,8 +104,10 @@ def _batches(
 ) -> tf.data.Dataset:
     batch_size = min(batch_size, len(order))
     if prepared.records is None:
-        return _from_photos(prepared, order, flips, batch_size).prefetch(2)
-    return _from_records(prepared, prepared.records, order, flips, batch_size).prefetch(2)
+        dataset = _from_photos(prepared, order, flips, batch_size)
+    else:
+        dataset = _from_records(prepared, prepared.records, order, flips, batch_size)
+    return fixed_parallelism(dataset.prefetch(2))
 
 
 def _from_records(

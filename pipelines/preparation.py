@@ -32,6 +32,7 @@ from pipelines.lab_records import (
     photos_file,
     save_summary,
 )
+from pipelines.parallelism import fixed_parallelism
 from pipelines.photo_files import PhotoFile, Rejection, find_jpegs, inspect_headers
 from pipelines.stored_photos import address, find_stored, read_photo
 
@@ -285,7 +286,7 @@ def _lab_batches(
         .map(convert, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(2)
     )
-    yield from dataset.as_numpy_iterator()
+    yield from fixed_parallelism(dataset).as_numpy_iterator()
 
 
 def _why_undecodable(file: PhotoFile) -> str:

@@ -25,6 +25,7 @@ from pipelines.errors import NoPhotosError, PhotoError
 from pipelines.grayness import why_gray
 from pipelines.lab_records import RECORD_ONE, lab_batch
 from pipelines.likeness import SeenPhotos
+from pipelines.parallelism import fixed_parallelism
 from pipelines.photo_files import PhotoFile, inspect_encoded
 
 IMAGE_SIZE = 256
@@ -243,11 +244,13 @@ def _decoded(read: Any, resize: Resize) -> Iterator[tuple[int, np.ndarray, str |
         tf.data.Dataset.from_generator(read, output_signature=signature)
         .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
         .ignore_errors()
+        # Without this, nothing is decoded while a batch is put together.
+        .prefetch(_BATCH)
         .batch(_BATCH)
         .map(convert, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(2)
     )
-    for indices, pictures, lightness, ab in dataset.as_numpy_iterator():
+    for indices, pictures, lightness, ab in fixed_parallelism(dataset).as_numpy_iterator():
         reasons = why_gray(lightness, ab, RECORD_ONE)
         yield from zip(indices.tolist(), pictures, reasons, strict=True)
 

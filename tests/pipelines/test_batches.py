@@ -140,3 +140,10 @@ def test_crops_are_enlarged_squares_of_the_picture_lightness_and_ab_alike(prepar
         np.testing.assert_array_equal(later, cut[BATCH:])
     other = joined(training_batches(prepared, BATCH, seed=1, epoch=1, min_crop=0.5))
     assert not np.array_equal(other[0], cropped[0])
+
+
+def test_nothing_is_tuned_that_freeing_an_epoch_would_wait_for(prepared, with_records):
+    for photos in (prepared, with_records):
+        for min_crop in (1.0, 0.5):
+            epoch = training_batches(photos, BATCH, seed=1, epoch=0, min_crop=min_crop)
+            assert epoch.options().autotune.enabled is False
