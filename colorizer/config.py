@@ -300,6 +300,37 @@ def preset_defaults(
     return FitConfig.model_construct(**{**required, **values, **chosen, **own})
 
 
+def preset_config(
+    preset: PresetName,
+    model: ModelName = "cnn",
+    training: TrainingName = "supervised",
+    **changes: Any,
+) -> FitConfig:
+    """Gives a preset's configuration with changes, for `colorizer.fit.fit` from Python.
+
+    >>> fit(preset_config("smoke", "unet", data=photos, run_dir=Path("runs/unet"), epochs=4))
+
+    Args:
+        preset: where the fields that are not named come from.
+        model: the network.
+        training: how it learns.
+        **changes: fields of `FitConfig`; `data` and `run_dir` are needed. A dictionary changes
+            single fields of a section: `adversarial={"on_collapse": "stop"}`.
+
+    Raises:
+        pydantic.ValidationError: a field is missing, unknown or of a wrong value, or fields do not
+            go together; the message names it.
+    """
+    values = dict(preset_defaults(preset, model, training))
+    for name, value in changes.items():
+        section = values.get(name)
+        if isinstance(section, BaseModel) and isinstance(value, dict):
+            value = {**section.model_dump(), **value}
+        values[name] = value
+    given = {name: value for name, value in values.items() if value is not tyro.MISSING}
+    return FitConfig(**given)
+
+
 def load_config(path: Path) -> FitConfig:
     """Reads the configuration of a run from its config.json.
 

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,10 @@ def compile_network(network: keras.Model, image_size: int) -> Predict:
         input_signature=[tf.TensorSpec([None, image_size, image_size, 1], tf.float32)],
         autograph=False,
     )
-    return lambda lightness: graph(lightness).numpy()
+    # Calls of `graph` itself would be counted with those of all other networks as retracing, of
+    # which TensorFlow warns.
+    traced = cache(graph.get_concrete_function)
+    return lambda lightness: traced()(tf.constant(lightness)).numpy()
 
 
 def load_network(folder: Path, image_size: int) -> Predict:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from colorizer.config import PRESETS, FitConfig, load_config, preset_defaults
+from colorizer.config import PRESETS, FitConfig, load_config, preset_config, preset_defaults
 from colorizer.fit import _parsed
 from colorizer.training.run_folder import RunFolder
 from pipelines.errors import ColorizerError, UsageError
@@ -31,6 +31,30 @@ def test_each_network_has_its_discriminator_and_learns_supervised_first(model, j
     assert not _parsed(words).is_adversarial
     adversarial = _parsed([*words, "--training", "adversarial"])
     assert adversarial.is_adversarial and adversarial.discriminator == judge
+
+
+def test_from_python_a_preset_is_what_the_flags_make_of_it():
+    config = preset_config(
+        "smoke",
+        "dcgan",
+        "adversarial",
+        data="photos",
+        run_dir="runs/one",
+        epochs=3,
+        adversarial={"alpha": 0.5},
+    )
+    flags = ["--preset", "smoke", "--model", "dcgan", "--training", "adversarial"]
+    assert config == _parsed([*PLACES, *flags, "--epochs", "3", "--adversarial.alpha", "0.5"])
+    assert config.adversarial.check_steps == 20
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({}, "data"), ({"data": "a", "epochs": 0}, "epochs"), ({"data": "a", "epoch": 1}, "epoch")],
+)
+def test_from_python_what_is_wrong_is_named(changes, named):
+    with pytest.raises(ValidationError, match=named):
+        preset_config("smoke", run_dir="runs/one", **changes)
 
 
 def test_flags_override_the_preset():

@@ -312,3 +312,10 @@ def test_a_network_that_gives_the_wrong_shape() -> None:
     wrong = Colorizer(lambda lightness: lightness, SIZE, STATISTICS)
     with pytest.raises(ColorizerError, match=r"shape \(1, 16, 16, 1\)"):
         wrong.colorize(_noise(4, 4, 3))
+
+
+def test_many_colorizers_in_one_process_are_no_retracing(tiny_run, caplog):
+    lightness = np.zeros((1, 64, 64, 1), np.float32)
+    for _ in range(7):
+        load(tiny_run).predict_ab(lightness)
+    assert "retracing" not in caplog.text
