@@ -1,0 +1,61 @@
+"""What the tests of documented commands share: command lines in texts, and their own parsers."""
+
+import importlib
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+import pytest
+
+from colorizer.config import preset_defaults
+
+
+class Parsed(BaseException):
+    """A command's parser has accepted its arguments; the command goes no further."""
+
+
+def joined(text: str) -> list[str]:
+    """The lines of `text` without remarks and empty ones; those that end in a backslash go on."""
+    lines = re.sub(r"\\\n\s*", "", text).splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def assert_parses(
+    line: str,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    import_script: Callable[[str], ModuleType],
+) -> None:
+    """Hands `python -m MODULE ...` or `python scripts/NAME.py ...` to the command's own parser.
+
+    `home` gets the run that `--resume` wants to find.
+    """
+    words = shlex.split(line)
+    assert words.pop(0) == "python", line
+    if words[0] == "-m":
+        module, argv = importlib.import_module(words[1]), words[2:]
+    else:
+        name = words[0].removeprefix("scripts/").removesuffix(".py")
+        module, argv = import_script(name), words[1:]
+    stored = home / "runs" / "first" / "config.json"
+    if not stored.exists():
+        stored.parent.mkdir(parents=True)
+        places = {"data": Path("photos"), "run_dir": stored.parent}
+        stored.write_text(preset_defaults("base").model_copy(update=places).model_dump_json())
+    parse = module.parse
+
+    def parsed(*args: Any, **more: Any) -> NoReturn:
+        parse(*args, **more)
+        raise Parsed
+
+    with monkeypatch.context() as patched:
+        patched.chdir(home)
+        patched.setattr(module, "parse", parsed)
+        patched.setattr(module, "run", lambda command: command())
+        patched.setattr(sys, "argv", [words[0], *argv])
+        with pytest.raises(Parsed):
+            module.main()
