@@ -1,8 +1,11 @@
-"""What the tests of documented commands share: command lines in texts, and their own parsers."""
+"""What the tests of documented commands share: finding them, their own parsers, running them."""
 
 import importlib
+import os
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +15,18 @@ from typing import Any, NoReturn
 import pytest
 
 from colorizer.config import preset_defaults
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "benchmarks"))
+
+# What the newcomer reads and lays out is what the tests do.
+from documented import documented  # noqa: E402
+from newcomer import lay_out  # noqa: E402
+
+__all__ = ["QUICK", "ROOT", "assert_parses", "documented", "furnished", "joined", "ran"]
+
+# A document's command trains for an hour; the same one is tried with less.
+QUICK = "--preset smoke --epochs 2 --image-size 64"
 
 
 class Parsed(BaseException):
@@ -59,3 +74,28 @@ def assert_parses(
         patched.setattr(sys, "argv", [words[0], *argv])
         with pytest.raises(Parsed):
             module.main()
+
+
+def ran(home: Path, line: str) -> str:
+    """Runs `python ...` in `home`; returns what it printed.
+
+    Raises:
+        AssertionError: it failed, or warned.
+    """
+    words = shlex.split(line)
+    if words[1].startswith("scripts/"):
+        words[1] = str(ROOT / words[1])
+    env = os.environ | {"TFDS_DATA_DIR": str(home / "tensorflow_datasets")}
+    done = subprocess.run(
+        [sys.executable, *words[1:]], cwd=home, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{line}\n{done.stderr[-3000:]}"
+    assert "Traceback" not in done.stderr and "Warning" not in done.stderr
+    return done.stdout
+
+
+def furnished(home: Path) -> Path:
+    """Gives a folder the photos that the documents speak of."""
+    lay_out(home, ROOT / "samples")
+    shutil.copytree(ROOT / "samples", home / "samples")
+    return home
