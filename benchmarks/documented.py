@@ -44,11 +44,18 @@ def documented(path: Path) -> list[Documented]:
     return found
 
 
+def named_files(path: Path) -> dict[str, str]:
+    """Gives the contents of files that a document shows: JSON above the command that names them."""
+    text = path.read_text(encoding="utf-8")
+    shown = re.findall(r"^    (\{.*\})\n\n    .* (\S+\.json)\b", text, re.MULTILINE)
+    return {name: content for content, name in shown}
+
+
 def _lines(token: Token) -> list[str]:
     if token.type == "code_block" or (token.type == "fence" and token.info.strip() in _FENCES):
         joined = re.sub(r"\\\n\s*", "", token.content)
         # A remark behind a command is no part of it.
         lines = [re.split(r"\s\s+# ", line)[0].strip() for line in joined.splitlines()]
-        return [line for line in lines if line and not line.startswith("# ")]
+        return [line for line in lines if line and not line.startswith(("# ", "{"))]
     spans = [child.content for child in token.children or () if child.type == "code_inline"]
     return [span for span in spans if _BEGINNINGS.match(span)]

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.request import urlopen
 
-from documented import Documented, documented
+from documented import Documented, documented, named_files
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
@@ -154,7 +154,9 @@ def furnish(home: Path) -> None:
 
 
 def lay_out(home: Path, samples: Path) -> None:
-    """Gives a folder the photos that the documents speak of."""
+    """Gives a folder what the README speaks of without saying where it comes from."""
+    for name, content in named_files(ROOT / "README.md").items():
+        (home / name).write_text(content, encoding="utf-8")
     for name, source in (("train", "train"), ("val", "val"), ("test", "val")):
         shutil.copytree(samples / "photos" / source, home / "photos" / name)
     shutil.copytree(samples / "historical", home / "old_album")

@@ -95,7 +95,7 @@ def ran(home: Path, line: str) -> str:
 
 
 def furnished(home: Path) -> Path:
-    """Gives a folder the photos that the documents speak of."""
+    """Gives a folder what the documents speak of; what they need more belongs into `lay_out`."""
     lay_out(home, ROOT / "samples")
     shutil.copytree(ROOT / "samples", home / "samples")
     return home

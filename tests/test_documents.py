@@ -44,16 +44,16 @@ FOREIGN = {
     "ensurepip is not available",
     "Illegal instruction (core dumped)",
 }
-OURS = re.compile(r"python (-m (colorizer|models_export)\.\w+|(scripts|benchmarks)/\w+\.py)")
+OURS = re.compile(r"python (-m (colorizer|models_export)\.\w+|scripts/\w+\.py)")
 paths = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def kind(line: str) -> str:
-    """What becomes of a line: "ours", "shell", "pip", "python", or the key of `NOT_RUN`."""
+    """What becomes of a line: "ours", "script", "pip", "python", or the key of `NOT_RUN`."""
     line = re.sub(r"^([A-Z_]+=('[^']*'|\S+) )+", "", line)
     for name, beginning in (
         ("ours", OURS),
-        ("shell", re.compile(r"scripts/\w+")),
+        ("script", re.compile(r"scripts/\w+|python benchmarks/")),
         ("pip", re.compile(r"pip install ")),
         ("python", re.compile(r"python -c |import ")),
     ):
@@ -67,7 +67,7 @@ def kind(line: str) -> str:
 def test_all_documents_are_read():
     assert len(COMMANDS) >= AT_LEAST
     told = {kind(line) for _, line in COMMANDS}
-    assert told == {"ours", "shell", "pip", "python", *NOT_RUN}
+    assert told == {"ours", "script", "pip", "python", *NOT_RUN}
 
 
 @paths
@@ -84,9 +84,10 @@ def test_our_commands_are_understood(path, tmp_path, monkeypatch, import_script)
 
 
 def test_scripts_are_there():
-    lines = [re.sub(r"^\S+=\S+ ", "", line) for _, line in COMMANDS if kind(line) == "shell"]
-    for line in lines:
-        assert os.access(ROOT / line.split()[0], os.X_OK), line
+    for line in (line for _, line in COMMANDS if kind(line) == "script"):
+        (path,) = re.findall(r"(?:scripts|benchmarks)/\S+", line)[:1]
+        assert (ROOT / path).is_file(), line
+        assert path.endswith(".py") or os.access(ROOT / path, os.X_OK), line
 
 
 def test_what_pip_is_told_to_install_is_ours_to_name():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from command_lines import documented
-from documented import Documented
+from documented import Documented, named_files
 from newcomer import Newcomer, Outcome, table
 
 TEXT = """# Title
@@ -17,9 +17,11 @@ TEXT = """# Title
 
 Say `scripts/demo`, not `demo` or `scripts/name.py`; `python -m this --flag` too.
 
+    {"a.jpg": 1}
+
     # a remark
     python -m one \\
-        --more
+        --more points.json
 
 ```python
 print(1)
@@ -41,10 +43,16 @@ def test_commands_are_found_in_order_with_their_sections(tmp_path: Path) -> None
         ("", "pip install .", False),
         ("First part", "scripts/demo", False),
         ("First part", "python -m this --flag", False),
-        ("First part", "python -m one --more", False),
+        ("First part", "python -m one --more points.json", False),
         ("First part", "print(1)\n", True),
         ("First part", "docker run x", False),
     ]
+
+
+def test_a_file_that_is_shown_above_a_command(tmp_path: Path) -> None:
+    text = TEXT.replace("    # a remark\n", "").replace("one \\\n       ", "one")
+    (tmp_path / "page.md").write_text(text, encoding="utf-8")
+    assert named_files(tmp_path / "page.md") == {"points.json": '{"a.jpg": 1}'}
 
 
 @pytest.fixture
