@@ -169,7 +169,7 @@ def table(outcomes: list[Outcome]) -> str:
     """Writes the outcomes as Markdown."""
     lines = ["| README, section | command | seconds | exit code |", "| --- | --- | ---: | ---: |"]
     for section, line, seconds, code, skipped in outcomes:
-        shown = "; ".join(line.strip().splitlines()).replace("|", "\\|")
+        shown = "; ".join(filter(None, line.splitlines())).replace("|", "\\|")
         told = f"not run: {skipped} | " if skipped else f"{seconds:.1f} | {code}"
         lines.append(f"| {section} | `{shown}` | {told} |")
     ran = [outcome for outcome in outcomes if not outcome.skipped]
