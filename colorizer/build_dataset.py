@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """Builds a dataset of TensorFlow Datasets from photos that lie on this machine.
 
-Example: python -m colorizer.build_dataset --dataset sports100 --source ~/Downloads
-
 Broken, gray and toned photos and copies of others are left out, counted and listed in the
 dataset's metadata.json. The dataset goes to $TFDS_DATA_DIR (default: ~/tensorflow_datasets).
 pipelines/datasets/README.md says where the photos come from, and on which terms."""
-
+_EXAMPLES = """
+# A folder of one's own; train on it with --data tfds:photo_folder/mine.
+python -m colorizer.build_dataset --dataset photo_folder --source photos/train --name mine
+# One of the report's sets, from the archive that was fetched from Kaggle.
+python -m colorizer.build_dataset --dataset sports100 --source ~/Downloads
+"""
 
 # The names of the configs that a builder has without one are taken.
 _NAME = re.compile(r"(?!(squash|crop)$)\w[\w-]*", re.ASCII)
@@ -101,7 +104,10 @@ def _tell(builder: "PhotoBuilder") -> None:
 
 def _command() -> None:
     arguments = parse(
-        BuildArguments, prog="python -m colorizer.build_dataset", description=_DESCRIPTION
+        BuildArguments,
+        prog="python -m colorizer.build_dataset",
+        description=_DESCRIPTION,
+        examples=_EXAMPLES,
     )
     if arguments.name is not None and arguments.dataset != "photo_folder":
         raise UsageError("--name is for photo_folder only")

@@ -1,7 +1,4 @@
-"""Colours photos: files, folders and globs of any size, with a trained model.
-
-python -m colorizer.colorize old.jpg album/ --output in_colour --model runs/first
-"""
+"""Colours photos: files, folders and globs of any size, with a trained model."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +7,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from colorizer.command import import_tensorflow, parse, run
+
+EXAMPLES = """
+# A whole album, with its sub-folders; colours/ gets a PNG for each photo.
+python -m colorizer.colorize old_album/ --output colours
+# Bolder colours, as JPEG, and only what is not there yet.
+python -m colorizer.colorize old_album/ scan.tif --output vivid --style vivid --format jpg \\
+    --skip-existing
+# With a network of one's own, colours a little stronger.
+python -m colorizer.colorize 'scans/*.png' --output in_colour --model runs/first --saturation 1.2
+"""
 
 
 class Arguments(BaseModel):
@@ -45,6 +52,7 @@ def _command() -> int:
         Arguments,
         prog="python -m colorizer.colorize",
         description="Colours photos of any size. Bad ones are reported and skipped.",
+        examples=EXAMPLES,
     )
     return colorize_files(arguments)
 

@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from textwrap import indent
 from types import FrameType
 from typing import TypeVar
 
@@ -30,14 +31,18 @@ def parse(
     *,
     prog: str,
     description: str,
+    examples: str = "",
     argv: Sequence[str] | None = None,
     default: Arguments | None = None,
 ) -> Arguments:
     """Parses the command line into `arguments_type`, a pydantic model or a dataclass.
 
-    Wrong usage prints what is wrong and exits with 2, `--help` exits with 0. Values given in
-    `default` stand in for flags that are left out.
+    Wrong usage prints what is wrong and exits with 2, `--help` exits with 0 and shows `examples`,
+    command lines with a word on each, below the description. Values given in `default` stand in
+    for flags that are left out.
     """
+    if examples:
+        description = f"{description}\n\nExamples:\n{indent(examples.strip(), '  ')}"
     if default is None:
         return tyro.cli(arguments_type, prog=prog, description=description, args=argv)
     return tyro.cli(arguments_type, prog=prog, description=description, args=argv, default=default)

@@ -23,6 +23,15 @@ _DESCRIPTION = """Measures a model on photos beside gray, a mean colour, and oth
 Prints PSNR, CIE76, CIEDE2000, SSIM and colourfulness as means per image, KID over features of
 EfficientNet-Lite1, all with bootstrap intervals, the paired differences, and the report's bands.
 Photos whose originals are gray are left out and counted."""
+_EXAMPLES = """
+# The network that ships, on photos of one's own.
+python -m colorizer.evaluate --data photos/test
+# A run, with the figures as JSON and the pictures side by side.
+python -m colorizer.evaluate --model runs/first --data photos/test --json scores.json \\
+    --sheet sheet.png
+# Two runs on the same photos; the differences are paired.
+python -m colorizer.evaluate --model runs/second --against runs/first --data photos/test
+"""
 
 _SKIPPED_NAMED = 10
 
@@ -69,7 +78,10 @@ def main() -> None:
 
 def _command() -> None:
     arguments = parse(
-        EvaluateArguments, prog="python -m colorizer.evaluate", description=_DESCRIPTION
+        EvaluateArguments,
+        prog="python -m colorizer.evaluate",
+        description=_DESCRIPTION,
+        examples=_EXAMPLES,
     )
     _check(arguments)
     import_tensorflow()

@@ -31,10 +31,17 @@ if TYPE_CHECKING:
 PROG = "python -m colorizer.fit"
 DESCRIPTION = """Train a colorization network on a folder of photos.
 
-Example: python -m colorizer.fit --data photos/train --val-data photos/val --run-dir runs/first
-
 RUN-DIR gets model.keras (the best by validation), config.json, history.json, metrics.json,
 photos.json (what was left out, and why), checkpoints, samples, learning_curve.png, tensorboard."""
+EXAMPLES = """
+# The report's CNN, on photos of one's own; a tenth is held out for validation.
+python -m colorizer.fit --data photos/train --run-dir runs/first
+# Go on where a run was stopped.
+python -m colorizer.fit --run-dir runs/first --resume
+# Go on from the weights that ship with the package, for an hour at most.
+python -m colorizer.fit --model lite --lite.head classes --init-from shipped --max-minutes 60 \\
+    --data photos/train --val-data photos/val --run-dir runs/mine
+"""
 
 # So much of the free disk Lab records may fill.
 CACHE_SHARE_OF_FREE_DISK = 0.5
@@ -217,7 +224,14 @@ def _parsed(argv: Sequence[str]) -> FitConfig:
             default = load_config(stored).model_copy(
                 update={"run_dir": chosen.run_dir, "max_minutes": None}
             )
-    return parse(FitConfig, prog=PROG, description=DESCRIPTION, argv=argv, default=default)
+    return parse(
+        FitConfig,
+        prog=PROG,
+        description=DESCRIPTION,
+        examples=EXAMPLES,
+        argv=argv,
+        default=default,
+    )
 
 
 def _prepared(

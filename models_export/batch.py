@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """Colours whole archives with Apache Beam, on this machine or on many.
 
-Example: python -m models_export.batch --input gs://archive/photos --output gs://archive/colour
---runner DataflowRunner --project p --region r --temp_location gs://archive/tmp
-
 Flags that are not listed here go to Beam as its pipeline options."""
+EXAMPLES = """
+# On this machine; started again it goes on where it stopped.
+python -m models_export.batch --input old_album/ --output album_in_colour
+# On Dataflow, between buckets.
+python -m models_export.batch --input gs://archive/photos --output gs://archive/colour \\
+    --runner DataflowRunner --project p --region r --temp_location gs://archive/tmp
+"""
 
 LOCAL = "DirectRunner"
 # Errors said on stderr; the report has all.
@@ -73,7 +77,11 @@ def _command() -> int:
     if beams and runner == LOCAL:
         _refuse_unknown(beams)
     config = parse(
-        BatchConfig, prog="python -m models_export.batch", description=DESCRIPTION, argv=own
+        BatchConfig,
+        prog="python -m models_export.batch",
+        description=DESCRIPTION,
+        examples=EXAMPLES,
+        argv=own,
     )
     return colorize_archive(config, beams)
 

@@ -25,9 +25,14 @@ from pipelines.errors import ColorizerError, PhotoError, UsageError
 if TYPE_CHECKING:
     from colorizer.colorizing.outputs import Job
 
-DESCRIPTION = """Colours photos through a server: models_export.serve, or TensorFlow Serving.
-
-Example: python -m models_export.client old_album --output in_colour --url http://127.0.0.1:8501"""
+DESCRIPTION = "Colours photos through a server: models_export.serve, or TensorFlow Serving."
+EXAMPLES = """
+# Through the server on this machine.
+python -m models_export.client old_album/ --output from_server
+# Through another one, eight photos at a time, and only what is not there yet.
+python -m models_export.client old_album/ --output from_server --url http://server:8501 \\
+    --parallel 8 --skip-existing
+"""
 
 
 class ServerError(ColorizerError):
@@ -141,7 +146,12 @@ def main() -> None:
 
 def _command() -> int:
     return colorize_through(
-        parse(ClientConfig, prog="python -m models_export.client", description=DESCRIPTION)
+        parse(
+            ClientConfig,
+            prog="python -m models_export.client",
+            description=DESCRIPTION,
+            examples=EXAMPLES,
+        )
     )
 
 

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 ExportFormat = Literal["saved_model", "litert", "onnx"]
 Quantization = Literal["float16", "int8"]
 
+EXAMPLES = """
+# The network that ships, as a SavedModel for models_export.serve or TensorFlow Serving.
+python -m models_export.export --output exported
+# A run, answering vividly (of a network that knows both styles).
+python -m models_export.export --run runs/lite --style vivid --output exported
+# 8 bits in one file, for phones and small boards.
+python -m models_export.export --format litert --quantize int8 --calibration photos/train \\
+    --output exported
+"""
+
 
 class ExportConfig(BaseModel):
     """The command's arguments."""
@@ -258,6 +268,7 @@ def _command() -> None:
         prog="python -m models_export.export",
         description="Write a model to OUTPUT/NAME/VERSION, as a SavedModel or for LiteRT or ONNX "
         "Runtime, verify it by running it, and print its folder.",
+        examples=EXAMPLES,
     )
     _check_quantization(config.format, config.quantize, config.calibration)
     import_tensorflow()

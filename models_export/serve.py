@@ -20,9 +20,15 @@ DESCRIPTION = """Serves exported models over TensorFlow Serving's REST and gRPC 
 
 The flags are TensorFlow Serving's own, where it has them. New versions below a model's base path
 are picked up while it runs, old ones go once the new one answers. SIGTERM: no more requests are
-taken, those at work are answered, then it exits with 0.
-
-Example: python -m models_export.serve --model_base_path exported/colorizer"""
+taken, those at work are answered, then it exits with 0."""
+EXAMPLES = """
+# On this machine: the REST interface and the page on http://127.0.0.1:8501.
+python -m models_export.serve --model_base_path exported/colorizer
+# For others too, with requests that come close together run as one batch.
+python -m models_export.serve --model_base_path exported/colorizer --host 0.0.0.0 --enable_batching
+# Several models, versions and labels, on a port of their own.
+python -m models_export.serve --model_config_file models.txt --rest_api_port 9000
+"""
 
 
 class ServeConfig(BaseModel):
@@ -72,7 +78,12 @@ def main() -> None:
 
 
 def _command() -> int:
-    config = parse(ServeConfig, prog="python -m models_export.serve", description=DESCRIPTION)
+    config = parse(
+        ServeConfig,
+        prog="python -m models_export.serve",
+        description=DESCRIPTION,
+        examples=EXAMPLES,
+    )
     _check(config)
     import_tensorflow()
     with Server(config) as server:

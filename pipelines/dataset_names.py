@@ -36,7 +36,7 @@ def is_dataset(data: Path) -> bool:
 
 
 def parse_datasets(data: Path) -> tuple[DatasetName, ...]:
-    """Parses tfds:NAME[/CONFIG][:SPLIT][*WEIGHT], several of them with commas between.
+    """Parses `tfds:NAME[/CONFIG][:SPLIT][*WEIGHT]`, several of them with commas between.
 
     Raises:
         UsageError: it is of another form.

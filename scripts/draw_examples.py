@@ -3,10 +3,14 @@
 A row for each colour photo: gray, faithful, vivid, true; then a row for each old photograph, which
 has no true colours: itself, faithful, vivid. A model with one style has one column of its own.
 
+FILE:LEFT,TOP,WIDTH shows a square of a photo that is coloured as a whole; the numbers are shares of
+its width, and of its height for TOP.
+
 Example: python scripts/draw_examples.py --photos samples/photos/val/skimage_*.jpg \\
     --old samples/historical/*.jpg --output docs/colorized.jpg
 """
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
 QUALITY = 85
 _GAP = 4
+_PART = re.compile(r"(?P<file>.+):(?P<left>[\d.]+),(?P<top>[\d.]+),(?P<width>[\d.]+)")
 
 
 class Arguments(BaseModel):
@@ -59,10 +64,16 @@ def draw(arguments: Arguments) -> Image.Image:
 def _row(
     colorizer: "Colorizer", path: Path, side: int, has_true_colours: bool
 ) -> list[Image.Image]:
+    part = _PART.fullmatch(str(path))
+
     def square(picture: Image.Image) -> Image.Image:
+        if part is not None:
+            left, width = (round(float(part[name]) * picture.width) for name in ("left", "width"))
+            top = round(float(part["top"]) * picture.height)
+            picture = picture.crop((left, top, left + width, top + width))
         return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
 
-    with Image.open(path) as opened:
+    with Image.open(part["file"] if part else path) as opened:
         photo = opened.convert("RGB")
     gray = colorizer.colorize(square(photo), saturation=0.0)
     styles = colorizer.styles or (None,)

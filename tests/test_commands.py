@@ -1,10 +1,12 @@
 """What holds for every command."""
 
+import importlib
 import signal
 import subprocess
 import sys
 
 import pytest
+from command_lines import assert_parses, joined
 
 from colorizer import command
 from pipelines.errors import ColorizerError, UsageError
@@ -53,6 +55,18 @@ def test_help_answers_without_loading_tensorflow(module):
     assert done.returncode == 0, done.stderr
     assert f"usage: python -m {module}" in done.stdout
     assert "--" in done.stdout and done.stderr == ""
+    assert "Examples:\n  # " in done.stdout and f"\n  python -m {module} " in done.stdout
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_examples_of_the_help_are_command_lines(module, tmp_path, monkeypatch, import_script):
+    imported = importlib.import_module(module)
+    examples = getattr(imported, "EXAMPLES", "") or imported._EXAMPLES
+    lines = joined(examples)
+    assert len(lines) >= 2
+    for line in lines:
+        assert line.startswith(f"python -m {module} ")
+        assert_parses(line, tmp_path, monkeypatch, import_script)
 
 
 @pytest.mark.parametrize("module", COMMANDS)

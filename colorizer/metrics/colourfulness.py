@@ -17,7 +17,7 @@ def colourfulness(rgb: Tensor) -> Tensor:
     Hasler and Suesstrunk, "Measuring colourfulness in natural images" (2003), their M3:
     sigma + 0.3 mu over the opponent axes rg = R - G and yb = (R + G) / 2 - B, with
     sigma^2 = var(rg) + var(yb) and mu^2 = mean(rg)^2 + mean(yb)^2. The axes are signed, as in the
-    paper; code that takes |rg| and |yb| gives other values. 33 is "moderately", 82 "highly"
+    paper; code that takes `|rg|` and `|yb|` gives other values. 33 is "moderately", 82 "highly"
     colourful there.
 
     Args:

@@ -23,7 +23,7 @@ def fid(real: np.ndarray, fake: np.ndarray) -> float:
     """Gives the Frechet distance between normal distributions fitted to two sets of features.
 
     Heusel et al., "GANs trained by a two time-scale update rule converge to a local Nash
-    equilibrium" (2017): |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), with the unbiased
+    equilibrium" (2017): `|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))`, with the unbiased
     covariances C. It is biased upwards, the more so the fewer the photos: with far fewer than
     10,000 it ranks models on one and the same set of photos and says nothing beside figures from
     elsewhere, and KID is the one to trust. Lower is better.

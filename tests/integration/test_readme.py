@@ -3,49 +3,25 @@
 import base64
 import io
 import json
-import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command_lines import QUICK, ROOT, furnished, ran
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    (python .+|scripts/.+|git .+)$", README, re.MULTILINE)
 REQUESTS = re.findall(r"^    (.*curl .+)$", README, re.MULTILINE)
-# A README command trains for an hour; the same one is tried with less.
-QUICK = "--preset smoke --epochs 2 --image-size 64"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory, sample_photos) -> Path:
+def home(tmp_path_factory) -> Path:
     """A user's folder with the photos that the README speaks of."""
-    home = tmp_path_factory.mktemp("home")
-    for name, source in (("train", "train"), ("val", "val"), ("test", "val")):
-        shutil.copytree(sample_photos / source, home / "photos" / name)
-    shutil.copytree(sample_photos.parent / "historical", home / "old_album")
-    with Image.open(home / "old_album" / "migrant_mother_1936.jpg") as old:
-        old.save(home / "scan.tif")
-        old.save(home / "old.jpg")
-    return home
-
-
-def ran(home: Path, line: str) -> str:
-    words = shlex.split(line)
-    if words[1].startswith("scripts/"):
-        words[1] = str(ROOT / words[1])
-    env = os.environ | {"TFDS_DATA_DIR": str(home / "tensorflow_datasets")}
-    done = subprocess.run(
-        [sys.executable, *words[1:]], cwd=home, env=env, capture_output=True, text=True
-    )
-    assert done.returncode == 0, f"{line}\n{done.stderr[-3000:]}"
-    assert "Traceback" not in done.stderr and "Warning" not in done.stderr
-    return done.stdout
+    return furnished(tmp_path_factory.mktemp("home"))
 
 
 def test_the_whole_way(home):
