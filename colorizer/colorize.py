@@ -27,6 +27,9 @@ class Arguments(BaseModel):
     """faithful (the likeliest mean colour) or vivid, for models that know both."""
     saturation: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """Factor on the colours: 0 is gray, 1 is what the model says."""
+    hints: Annotated[Path | None, arg(metavar="HINTS.json")] = None
+    """Points of known colour: {"lake.jpg": [{"x": 120, "y": 80, "colour": "#2f6db5"}]}; x and y in
+    pixels of the upright photo or as shares ("50%"), photos named as below their folder."""
     format: Literal["png", "jpg"] = "png"
     """What to write; jpg has quality 95 and full colour resolution."""
     skip_existing: FlagCreatePairsOff[bool] = False
@@ -58,10 +61,12 @@ def colorize_files(arguments: Arguments) -> int:
     Raises:
         NoPhotosError: the inputs hold no photo at all.
         ColorizerError: the model cannot be loaded, or the output is not a folder.
-        UsageError: a style is asked for that the model does not know.
+        UsageError: a style is asked for that the model does not know, or hints for a photo that is
+            not among the inputs.
     """
     # Late, here and below: none of it may slow down --help.
     from colorizer.colorizing.planning import plan
+    from colorizer.guidance.hints import HintsFile
 
     output = arguments.output
     work = plan(
@@ -70,6 +75,9 @@ def colorize_files(arguments: Arguments) -> int:
         f".{arguments.format}",
         skip_existing=arguments.skip_existing,
     )
+    hints = None if arguments.hints is None else HintsFile(arguments.hints)
+    if hints is not None:
+        hints.check_names(work.sources)
 
     import_tensorflow()
     from colorizer.colorizing.pipeline import colorize_jobs
@@ -80,6 +88,7 @@ def colorize_files(arguments: Arguments) -> int:
         work.waiting,
         work.errors,
         saturation=arguments.saturation,
+        hints=hints,
         batch_size=arguments.batch_size,
     )
     print(

@@ -14,6 +14,8 @@ import tensorflow as tf
 from PIL import Image
 
 from colorizer.colorizing.painting import lay_on
+from colorizer.guidance.hints import Hint, points
+from colorizer.guidance.propagation import MOST_HINTS, with_hints
 from colorizer.images.conversion import to_srgb, upright
 from colorizer.models import network_size
 from colorizer.runtimes import NETWORK_FILES, Predict, compile_network, format_of, load_network
@@ -118,13 +120,36 @@ class Colorizer:
         Raises:
             ColorizerError: memory runs out, or the network gives no finite numbers.
         """
-        size = (self.image_size, self.image_size)
         with _memory_named(f"predict {len(photos)} photos at once"):
-            small = np.stack([resize_bilinear(photo, size) for photo in photos])
-            lightness, _ = color.rgb_to_lightness_ab(small / np.float32(255))
             return self._checked(
-                np.asarray(self._predict(np.asarray(lightness)), np.float32), len(photos)
+                np.asarray(self._predict(self._seen(photos)), np.float32), len(photos)
             )
+
+    def with_hints(self, photo: np.ndarray, ab: np.ndarray, hints: Sequence[Hint]) -> np.ndarray:
+        """Bends the colours predicted for a photo towards hints.
+
+        See `colorizer.guidance.propagation`.
+
+        Args:
+            photo: uint8 (H, W, 3), sRGB.
+            ab: float32 (S, S, 2) in [-1, 1], as from `predict_photos`.
+            hints: on the photo; none leave `ab` as it is.
+
+        Returns:
+            ab, float32 (S, S, 2) in [-1, 1].
+
+        Raises:
+            ColorizerError: a hint lies outside the photo, there are more than `MOST_HINTS`, or
+                memory runs out.
+        """
+        if not hints:
+            return ab
+        if len(hints) > MOST_HINTS:
+            raise ColorizerError(f"{len(hints)} hints; at most {MOST_HINTS} for one photo")
+        height, width = photo.shape[:2]
+        placed = np.array(points(hints, width, height), np.float32)
+        with _memory_named(f"spread {len(hints)} hints"):
+            return with_hints(self._seen([photo])[0], ab, placed, width / height).numpy()
 
     def paint(self, photo: np.ndarray, ab: np.ndarray, *, saturation: float = 1.0) -> np.ndarray:
         """Lays colour on a photo, whose own lightness stays at full size.
@@ -148,7 +173,12 @@ class Colorizer:
             return lay_on(photo, ab, saturation=saturation)
 
     def colorize(
-        self, image: Picture, *, style: str | None = None, saturation: float = 1.0
+        self,
+        image: Picture,
+        *,
+        style: str | None = None,
+        saturation: float = 1.0,
+        hints: Sequence[Hint] = (),
     ) -> Picture:
         """Colours one photo.
 
@@ -158,6 +188,7 @@ class Colorizer:
                 transparent parts laid on white. What that changes comes as a `UserWarning`.
             style: "faithful" or "vivid", for models that know both.
             saturation: factor on the colours, 0 or more.
+            hints: points whose colours are known or wished, on the upright photo.
 
         Returns:
             An array uint8 (H, W, 3) for an array, a PIL image of mode "RGB" for a PIL image.
@@ -165,8 +196,8 @@ class Colorizer:
         Raises:
             ValueError: not such an array, or a bad `saturation`.
             UsageError: the model does not know both styles.
-            ColorizerError: memory runs out, the network gives no finite numbers, or the image's
-                samples have 32 bits.
+            ColorizerError: memory runs out, the network gives no finite numbers, the image's
+                samples have 32 bits, or a hint lies outside the photo.
         """
         painter = self.styled(style)
         if isinstance(image, Image.Image):
@@ -174,12 +205,20 @@ class Colorizer:
             photo = np.asarray(upright(to_srgb(image, notes), image, notes))
             for note in notes:
                 warnings.warn(f"the image: {note}", UserWarning, stacklevel=2)
-            return Image.fromarray(painter._colorize_array(photo, saturation))
-        return painter._colorize_array(_as_rgb(image), saturation)
+            return Image.fromarray(painter._colorize_array(photo, saturation, hints))
+        return painter._colorize_array(_as_rgb(image), saturation, hints)
 
-    def _colorize_array(self, photo: np.ndarray, saturation: float) -> np.ndarray:
-        ab = self.predict_photos([photo])
-        return self.paint(photo, ab[0], saturation=saturation)
+    def _colorize_array(
+        self, photo: np.ndarray, saturation: float, hints: Sequence[Hint]
+    ) -> np.ndarray:
+        ab = self.with_hints(photo, self.predict_photos([photo])[0], hints)
+        return self.paint(photo, ab, saturation=saturation)
+
+    def _seen(self, photos: Sequence[np.ndarray]) -> np.ndarray:
+        """Lightness of photos as the network sees them, float32 (N, S, S, 1) in [-1, 1]."""
+        size = (self.image_size, self.image_size)
+        small = np.stack([resize_bilinear(photo, size) for photo in photos])
+        return np.asarray(color.rgb_to_lightness_ab(small / np.float32(255))[0])
 
     def _checked(self, ab: np.ndarray, count: int) -> np.ndarray:
         expected = (count, self.image_size, self.image_size, 2)

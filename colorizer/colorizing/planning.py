@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from colorizer.colorizing.inputs import find_sources
+from colorizer.colorizing.inputs import Source, find_sources
 from colorizer.colorizing.outputs import Job, name_outputs
 from pipelines.errors import ColorizerError, NoPhotosError, PhotoError
 
@@ -18,12 +18,14 @@ class Plan:
         skipped: how many have their result already.
         errors: what is wrong with some before anything is read.
         passed_over: how many files are no photos.
+        sources: all photos, also those that are not to be coloured.
     """
 
     waiting: list[Job]
     skipped: int
     errors: list[PhotoError]
     passed_over: int
+    sources: Sequence[Source]
 
 
 def plan(inputs: Sequence[str], output: Path, suffix: str, *, skip_existing: bool) -> Plan:
@@ -46,7 +48,13 @@ def plan(inputs: Sequence[str], output: Path, suffix: str, *, skip_existing: boo
         raise NoPhotosError(f"no photos found in {', '.join(inputs)}")
     jobs, nameless = name_outputs(found.sources, output, suffix, found.passed_over)
     waiting = [job for job in jobs if not (skip_existing and _is_there(job.target))]
-    return Plan(waiting, len(jobs) - len(waiting), found.errors + nameless, len(found.passed_over))
+    return Plan(
+        waiting,
+        len(jobs) - len(waiting),
+        found.errors + nameless,
+        len(found.passed_over),
+        found.sources,
+    )
 
 
 def _is_there(target: Path) -> bool:

@@ -1,5 +1,6 @@
 """The command `python -m colorizer.colorize`, its exit codes, lines and files."""
 
+import json
 import os
 import signal
 import subprocess
@@ -104,6 +105,43 @@ def test_saturation_and_format(command: Run) -> None:
     assert command("old.png", "--output", "a", "--format", "jpg")[0] == 0
     with Image.open("a/old.jpg") as image:
         assert image.format == "JPEG"
+
+
+def test_hints_colour_the_photos_that_they_name(command: Run) -> None:
+    for name in ("album/a.png", "album/b.png", "c.png"):
+        _photo(name)
+    hints = {"a.png": [{"x": 20, "y": "50%", "colour": "#c83c3c"}], "c.png": []}
+    Path("hints.json").write_text(json.dumps(hints))
+    assert command("album", "c.png", "--output", "plain")[0] == 0
+    code, out, err = command("album", "c.png", "--output", "out", "--hints", "hints.json")
+    assert code == 0, err
+    assert out.startswith("3 done")
+    changed = [
+        name
+        for name in _files("out")
+        if Path("out", name).read_bytes() != Path("plain", name).read_bytes()
+    ]
+    assert changed == ["a.png"]
+    # With all of them skipped a photo is still one of the photos.
+    assert command("album", "c.png", "--output", "out", "--hints", "hints.json", "--skip-existing")[
+        1
+    ].startswith("0 done, 3 skipped")
+
+
+def test_wrong_hints(command: Run) -> None:
+    _photo("album/a.png")
+    _photo("album/b.png")
+    Path("hints.json").write_text('{"a.png": [{"x": 40, "y": 0, "colour": "#c83c3c"}]}')
+    code, out, err = command("album", "--output", "out", "--hints", "hints.json")
+    assert (code, out) == (1, "1 done, 0 skipped, 1 failed, 0 passed over: out\n")
+    assert "error: album/a.png: hint 1 at 40, 0 lies outside the 40 x 30 pixels" in err
+    Path("hints.json").write_text('{"d.png": []}')
+    code, out, err = command("album", "--output", "new", "--hints", "hints.json")
+    assert (code, err) == (2, "error: --hints hints.json: 'd.png' is none of the photos\n")
+    Path("hints.json").write_text('{"a.png": 3}')
+    code, out, err = command("album", "--output", "new", "--hints", "hints.json")
+    assert code == 1 and err == "error: hints.json: a.png: Input should be a valid array\n"
+    assert not Path("new").exists()
 
 
 def test_metadata_goes_along(command: Run) -> None:
