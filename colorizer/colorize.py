@@ -4,12 +4,15 @@ python -m colorizer.colorize old.jpg album/ --output in_colour --model runs/firs
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from colorizer.command import import_tensorflow, parse, run
+
+if TYPE_CHECKING:
+    from colorizer.guidance.palette import Palette
 
 
 class Arguments(BaseModel):
@@ -30,6 +33,14 @@ class Arguments(BaseModel):
     hints: Annotated[Path | None, arg(metavar="HINTS.json")] = None
     """Points of known colour: {"lake.jpg": [{"x": 120, "y": 80, "colour": "#2f6db5"}]}; x and y in
     pixels of the upright photo or as shares ("50%"), photos named as below their folder."""
+    palette: Annotated[Path | None, arg(metavar="PHOTO")] = None
+    """A colour photo whose colours are to be preferred."""
+    seed: Annotated[int | None, Field(ge=0)] = None
+    """Other colours, about as likely, for models that sample: the one that ships, runs of dcgan,
+    and of lite with classes."""
+    variants: Annotated[int | None, Field(ge=1, le=1000)] = None
+    """So many colourings of each photo, lake.1.png, lake.2.png, ...: those of --seed S (left out:
+    0), S + 1, ..."""
     format: Literal["png", "jpg"] = "png"
     """What to write; jpg has quality 95 and full colour resolution."""
     skip_existing: FlagCreatePairsOff[bool] = False
@@ -60,9 +71,10 @@ def colorize_files(arguments: Arguments) -> int:
 
     Raises:
         NoPhotosError: the inputs hold no photo at all.
-        ColorizerError: the model cannot be loaded, or the output is not a folder.
-        UsageError: a style is asked for that the model does not know, or hints for a photo that is
-            not among the inputs.
+        ColorizerError: the model, the hints or the palette cannot be used, or the output is not a
+            folder.
+        UsageError: a style or a sample is asked for that the model does not know, or hints for a
+            photo that is not among the inputs.
     """
     # Late, here and below: none of it may slow down --help.
     from colorizer.colorizing.planning import plan
@@ -74,6 +86,7 @@ def colorize_files(arguments: Arguments) -> int:
         output,
         f".{arguments.format}",
         skip_existing=arguments.skip_existing,
+        variants=arguments.variants,
     )
     hints = None if arguments.hints is None else HintsFile(arguments.hints)
     if hints is not None:
@@ -83,12 +96,20 @@ def colorize_files(arguments: Arguments) -> int:
     from colorizer.colorizing.pipeline import colorize_jobs
     from colorizer.inference import load
 
+    seed = arguments.seed
+    if seed is None and arguments.variants is not None:
+        seed = 0
+    palette = None if arguments.palette is None else _palette(arguments.palette)
+    model = load(arguments.model).guided(style=arguments.style, palette=palette)
+    # Now, and not once for each photo.
+    model.guided(seed=seed)
     failed = colorize_jobs(
-        load(arguments.model).styled(arguments.style),
+        model,
         work.waiting,
         work.errors,
         saturation=arguments.saturation,
         hints=hints,
+        seed=seed,
         batch_size=arguments.batch_size,
     )
     print(
@@ -96,6 +117,15 @@ def colorize_files(arguments: Arguments) -> int:
         f"{failed + len(work.errors)} failed, {work.passed_over} passed over: {output}"
     )
     return 1 if failed or work.errors else 0
+
+
+def _palette(path: Path) -> "Palette":
+    import numpy as np
+
+    from colorizer.guidance.palette import Palette
+    from colorizer.images.reading import read_photo
+
+    return Palette.of(np.asarray(read_photo(path).image), f"--palette {path}")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ class _Read(NamedTuple):
     exif: bytes
     resolution: float | None
     hints: Sequence[Hint]
+    variant: int
 
 
 def colorize_jobs(
@@ -53,6 +54,7 @@ def colorize_jobs(
     saturation: float,
     batch_size: int,
     hints: HintsFile | None = None,
+    seed: int | None = None,
 ) -> int:
     """Colours photos and writes them, with a bar and a line for each failure on stderr.
 
@@ -63,6 +65,7 @@ def colorize_jobs(
         saturation: factor on the colours.
         batch_size: photos that go through the network at once.
         hints: for some of the photos.
+        seed: of the first variants, for a colorizer that samples; None: its usual answer.
 
     Returns:
         How many of `jobs` failed.
@@ -78,7 +81,7 @@ def colorize_jobs(
             closing(one_ahead(_batches(jobs, batch_size, hints, progress))) as batches,
         ):
             for batch in batches:
-                for photo, ab in zip(batch, _predicted(colorizer, batch), strict=True):
+                for photo, ab in zip(batch, _predicted(colorizer, batch, seed), strict=True):
                     finishing.begin(photo, ab)
     return progress.failed
 
@@ -194,11 +197,23 @@ def _read(job: Job, hints: HintsFile | None, progress: _Progress) -> _Read:
         progress.say(f"note: {photo.path}: {line}")
     own = () if hints is None else hints.of(job.source)
     pixels = np.asarray(photo.image)
-    return _Read(job.target, photo.path, pixels, photo.exif, photo.resolution, own)
+    return _Read(job.target, photo.path, pixels, photo.exif, photo.resolution, own, job.variant)
 
 
-def _predicted(colorizer: Colorizer, batch: list[_Read]) -> Sequence[np.ndarray | ColorizerError]:
+def _predicted(
+    colorizer: Colorizer, batch: list[_Read], seed: int | None
+) -> Sequence[np.ndarray | ColorizerError]:
     """Gives each photo's ab, or why there is none."""
+    if seed is None:
+        return _answers(colorizer, batch)
+    return [
+        answer
+        for photo in batch
+        for answer in _answers(colorizer.guided(seed=seed + photo.variant - 1), [photo])
+    ]
+
+
+def _answers(colorizer: Colorizer, batch: list[_Read]) -> Sequence[np.ndarray | ColorizerError]:
     try:
         return list(colorizer.predict_photos([photo.pixels for photo in batch]))
     except ColorizerError as error:

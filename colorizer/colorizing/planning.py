@@ -28,7 +28,14 @@ class Plan:
     sources: Sequence[Source]
 
 
-def plan(inputs: Sequence[str], output: Path, suffix: str, *, skip_existing: bool) -> Plan:
+def plan(
+    inputs: Sequence[str],
+    output: Path,
+    suffix: str,
+    *,
+    skip_existing: bool,
+    variants: int | None = None,
+) -> Plan:
     """Finds the photos and names their results.
 
     Args:
@@ -36,6 +43,7 @@ def plan(inputs: Sequence[str], output: Path, suffix: str, *, skip_existing: boo
         output: folder to write to.
         suffix: ".png" or ".jpg".
         skip_existing: leave photos alone whose result is there already.
+        variants: how many colourings of each photo; None: one, without a number in its name.
 
     Raises:
         NoPhotosError: the inputs hold no photo at all.
@@ -46,7 +54,7 @@ def plan(inputs: Sequence[str], output: Path, suffix: str, *, skip_existing: boo
     found = find_sources(inputs, output)
     if not found.sources and not found.errors:
         raise NoPhotosError(f"no photos found in {', '.join(inputs)}")
-    jobs, nameless = name_outputs(found.sources, output, suffix, found.passed_over)
+    jobs, nameless = name_outputs(found.sources, output, suffix, found.passed_over, variants)
     waiting = [job for job in jobs if not (skip_existing and _is_there(job.target))]
     return Plan(
         waiting,

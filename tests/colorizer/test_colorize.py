@@ -51,6 +51,10 @@ def _photo(path: Path | str, size: tuple[int, int] = (40, 30), **options: object
     return path
 
 
+def _noise() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 100, (40, 40, 3))
+
+
 def _files(folder: str) -> list[str]:
     return sorted(
         path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file()
@@ -141,6 +145,44 @@ def test_wrong_hints(command: Run) -> None:
     Path("hints.json").write_text('{"a.png": 3}')
     code, out, err = command("album", "--output", "new", "--hints", "hints.json")
     assert code == 1 and err == "error: hints.json: a.png: Input should be a valid array\n"
+    assert not Path("new").exists()
+
+
+def test_variants_differ_and_repeat_by_their_seed(command: Run) -> None:
+    _photo("old.png")
+    code, out, err = command("old.png", "--output", "a", "--variants", 2, "--seed", 5, model=None)
+    assert code == 0, err
+    assert out.startswith("2 done") and _files("a") == ["old.1.png", "old.2.png"]
+    first, second = (Path("a", name).read_bytes() for name in _files("a"))
+    assert first != second
+    Path("a/old.1.png").unlink()
+    again = ("old.png", "--output", "a", "--variants", 3, "--seed", 5, "--skip-existing")
+    assert command(*again, model=None)[1].startswith("2 done, 1 skipped")
+    assert Path("a/old.1.png").read_bytes() == first
+    assert command("old.png", "--output", "b", "--seed", 6, model=None)[0] == 0
+    assert _files("b") == ["old.png"] and Path("b/old.png").read_bytes() == second
+
+
+def test_palettes(command: Run) -> None:
+    _photo("old.png")
+    sky = np.full((40, 40, 3), (90, 130, 220), np.uint8) + np.uint8(_noise() // 4)
+    Image.fromarray(sky).save("sky.png")
+    assert command("old.png", "--output", "plain")[0] == 0
+    code, _, err = command("old.png", "--output", "out", "--palette", "sky.png")
+    assert code == 0, err
+    plain, blue = (
+        np.asarray(Image.open(f"{name}/old.png")).astype(int) for name in ("plain", "out")
+    )
+    assert (blue - plain)[..., 2].mean() > (blue - plain)[..., 0].mean() + 5
+    Image.fromarray(sky).convert("L").save("gray.png")
+    Path("broken.jpg").write_bytes(b"no photo")
+    for name, reason in (
+        ("gray.png", "--palette gray.png: is gray or nearly gray"),
+        ("broken.jpg", "broken.jpg: is not an image"),
+        ("none.jpg", "none.jpg: No such file"),
+    ):
+        code, _, err = command("old.png", "--output", "new", "--palette", name)
+        assert code == 1 and err.startswith(f"error: {reason}") and err.count("\n") == 1
     assert not Path("new").exists()
 
 
@@ -246,6 +288,10 @@ def test_no_photos_at_all(command: Run, tmp_path: Path) -> None:
         ["old.png", "--output", "out", "--batch-size", "0"],
         ["old.png", "--output", "out", "--style", "loud"],
         ["old.png", "--output", "out", "--style", "vivid"],
+        ["old.png", "--output", "out", "--seed", "1"],
+        ["old.png", "--output", "out", "--seed", "-1"],
+        ["old.png", "--output", "out", "--variants", "2"],
+        ["old.png", "--output", "out", "--variants", "0"],
     ],
 )
 def test_wrong_usage(command: Run, arguments: list[str]) -> None:

@@ -32,6 +32,7 @@ def home(tmp_path_factory, sample_photos) -> Path:
     with Image.open(home / "old_album" / "migrant_mother_1936.jpg") as old:
         old.save(home / "scan.tif")
         old.save(home / "old.jpg")
+    shutil.copy(sample_photos / "train" / "skimage_astronaut.jpg", home / "astronaut.jpg")
     (hints,) = re.findall(r"^    (\{.*\.jpg.*\})$", README, re.MULTILINE)
     (home / "hints.json").write_text(hints)
     return home
@@ -52,7 +53,7 @@ def ran(home: Path, line: str) -> str:
 
 def test_the_whole_way(home):
     lines = [line for line in COMMANDS if line.startswith("python ")]
-    assert len(lines) == 20
+    assert len(lines) == 22
     (serving,) = [line for line in lines if "models_export.serve" in line]
     (client,) = [line for line in lines if "models_export.client" in line]
     for line in lines:
