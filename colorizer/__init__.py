@@ -8,10 +8,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from colorizer.guidance.hints import Hint
+
 if TYPE_CHECKING:
     from colorizer.inference import Colorizer
 
-__all__ = ["load"]
+__all__ = ["Hint", "load"]
 
 
 def load(path: str | Path | None = None) -> "Colorizer":

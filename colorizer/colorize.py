@@ -1,7 +1,7 @@
 """Colours photos: files, folders and globs of any size, with a trained model."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from tyro.conf import FlagCreatePairsOff, Positional, arg
@@ -19,6 +19,10 @@ python -m colorizer.colorize 'scans/*.png' --output in_colour --model runs/first
 """
 
 
+if TYPE_CHECKING:
+    from colorizer.guidance.palette import Palette
+
+
 class Arguments(BaseModel):
     """What `python -m colorizer.colorize` takes."""
 
@@ -34,6 +38,17 @@ class Arguments(BaseModel):
     """faithful (the likeliest mean colour) or vivid, for models that know both."""
     saturation: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """Factor on the colours: 0 is gray, 1 is what the model says."""
+    hints: Annotated[Path | None, arg(metavar="HINTS.json")] = None
+    """Points of known colour: {"lake.jpg": [{"x": 120, "y": 80, "colour": "#2f6db5"}]}; x and y in
+    pixels of the upright photo or as shares ("50%"), photos named as below their folder."""
+    palette: Annotated[Path | None, arg(metavar="PHOTO")] = None
+    """A colour photo whose colours are to be preferred."""
+    seed: Annotated[int | None, Field(ge=0)] = None
+    """Other colours, about as likely, for models that sample: the one that ships, runs of dcgan,
+    and of lite with classes."""
+    variants: Annotated[int | None, Field(ge=1, le=1000)] = None
+    """So many colourings of each photo, lake.1.png, lake.2.png, ...: those of --seed S (left out:
+    0), S + 1, ..."""
     format: Literal["png", "jpg"] = "png"
     """What to write; jpg has quality 95 and full colour resolution."""
     skip_existing: FlagCreatePairsOff[bool] = False
@@ -65,11 +80,14 @@ def colorize_files(arguments: Arguments) -> int:
 
     Raises:
         NoPhotosError: the inputs hold no photo at all.
-        ColorizerError: the model cannot be loaded, or the output is not a folder.
-        UsageError: a style is asked for that the model does not know.
+        ColorizerError: the model, the hints or the palette cannot be used, or the output is not a
+            folder.
+        UsageError: a style or a sample is asked for that the model does not know, or hints for a
+            photo that is not among the inputs.
     """
     # Late, here and below: none of it may slow down --help.
     from colorizer.colorizing.planning import plan
+    from colorizer.guidance.hints import HintsFile
 
     output = arguments.output
     work = plan(
@@ -77,17 +95,30 @@ def colorize_files(arguments: Arguments) -> int:
         output,
         f".{arguments.format}",
         skip_existing=arguments.skip_existing,
+        variants=arguments.variants,
     )
+    hints = None if arguments.hints is None else HintsFile(arguments.hints)
+    if hints is not None:
+        hints.check_names(work.sources)
 
     import_tensorflow()
     from colorizer.colorizing.pipeline import colorize_jobs
     from colorizer.inference import load
 
+    seed = arguments.seed
+    if seed is None and arguments.variants is not None:
+        seed = 0
+    palette = None if arguments.palette is None else _palette(arguments.palette)
+    model = load(arguments.model).guided(style=arguments.style, palette=palette)
+    # Now, and not once for each photo.
+    model.guided(seed=seed)
     failed = colorize_jobs(
-        load(arguments.model).styled(arguments.style),
+        model,
         work.waiting,
         work.errors,
         saturation=arguments.saturation,
+        hints=hints,
+        seed=seed,
         batch_size=arguments.batch_size,
     )
     print(
@@ -95,6 +126,15 @@ def colorize_files(arguments: Arguments) -> int:
         f"{failed + len(work.errors)} failed, {work.passed_over} passed over: {output}"
     )
     return 1 if failed or work.errors else 0
+
+
+def _palette(path: Path) -> "Palette":
+    import numpy as np
+
+    from colorizer.guidance.palette import Palette
+    from colorizer.images.reading import read_photo
+
+    return Palette.of(np.asarray(read_photo(path).image), f"--palette {path}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Trained colorizers in use: run folders and exports behind one interface."""
 
-import json
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,17 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
 from colorizer.colorizing.painting import lay_on
+from colorizer.guidance.hints import Hint, points
+from colorizer.guidance.networks import USUAL, Network, Wish
+from colorizer.guidance.palette import Palette
+from colorizer.guidance.propagation import MOST_HINTS, with_hints
 from colorizer.images.conversion import to_srgb, upright
-from colorizer.models import network_size
-from colorizer.runtimes import NETWORK_FILES, Predict, compile_network, format_of, load_network
-from colorizer.shipped import load_shipped
-from colorizer.styles import DEFAULT_STYLE, in_styles, one_style_only
+from colorizer.model_files import read_model
+from colorizer.runtimes import Predict
 from pipelines import color
 from pipelines.decoding import resize_bilinear
 from pipelines.errors import ColorizerError
@@ -35,7 +35,8 @@ class Colorizer:
         image_size: S, in pixels.
         statistics: what a run records about itself; "mean_ab" is needed.
         path: where it was loaded from.
-        styles: for a network that knows several, `predict` in each of them.
+        network: what else it can answer; left out: palettes alone.
+        wish: which of its answers `predict` gives.
 
     Raises:
         ColorizerError: `statistics` holds no sane "mean_ab".
@@ -47,19 +48,21 @@ class Colorizer:
         image_size: int,
         statistics: Mapping[str, Any],
         path: Path | None = None,
-        styles: Mapping[str, Predict] | None = None,
+        network: Network | None = None,
+        wish: Wish = USUAL,
     ) -> None:
         self.image_size = image_size
         self.statistics = dict(statistics)
         self.path = path
         self.mean_ab = _mean_ab(statistics, path)
         self._predict = predict
-        self._styles = dict(styles or {})
+        self._network = network or Network(predict, str(path or "this model"))
+        self._wish = wish
 
     @property
     def styles(self) -> tuple[str, ...]:
         """The styles that it can be asked for; empty where it has one only."""
-        return tuple(self._styles)
+        return self._network.styles
 
     def styled(self, style: str | None) -> "Colorizer":
         """Gives the same colorizer with `style` for its own; None: as it is.
@@ -67,13 +70,30 @@ class Colorizer:
         Raises:
             UsageError: the model does not know both styles.
         """
-        if style is None:
+        return self.guided(style=style)
+
+    def guided(
+        self,
+        *,
+        style: str | None = None,
+        palette: Palette | None = None,
+        seed: int | None = None,
+    ) -> "Colorizer":
+        """Gives the same colorizer with other colours for its own.
+
+        Args:
+            style: "faithful" or "vivid", for models that know both.
+            palette: of a reference photo, whose colours are to be preferred.
+            seed: of a sample: other colours, about as likely; for models that sample.
+
+        Raises:
+            UsageError: the model does not know both styles, or does not sample.
+        """
+        wish = Wish(style, palette, seed).over(self._wish)
+        if wish == self._wish:
             return self
-        if style not in self._styles:
-            raise one_style_only(style, str(self.path or "this model"))
-        return Colorizer(
-            self._styles[style], self.image_size, self.statistics, self.path, self._styles
-        )
+        predict = self._network.answering(wish)
+        return Colorizer(predict, self.image_size, self.statistics, self.path, self._network, wish)
 
     def predict_ab(self, lightness: np.ndarray) -> np.ndarray:
         """Predicts colour for lightness of any size.
@@ -118,13 +138,36 @@ class Colorizer:
         Raises:
             ColorizerError: memory runs out, or the network gives no finite numbers.
         """
-        size = (self.image_size, self.image_size)
         with _memory_named(f"predict {len(photos)} photos at once"):
-            small = np.stack([resize_bilinear(photo, size) for photo in photos])
-            lightness, _ = color.rgb_to_lightness_ab(small / np.float32(255))
             return self._checked(
-                np.asarray(self._predict(np.asarray(lightness)), np.float32), len(photos)
+                np.asarray(self._predict(self._seen(photos)), np.float32), len(photos)
             )
+
+    def with_hints(self, photo: np.ndarray, ab: np.ndarray, hints: Sequence[Hint]) -> np.ndarray:
+        """Bends the colours predicted for a photo towards hints.
+
+        See `colorizer.guidance.propagation`.
+
+        Args:
+            photo: uint8 (H, W, 3), sRGB.
+            ab: float32 (S, S, 2) in [-1, 1], as from `predict_photos`.
+            hints: on the photo; none leave `ab` as it is.
+
+        Returns:
+            ab, float32 (S, S, 2) in [-1, 1].
+
+        Raises:
+            ColorizerError: a hint lies outside the photo, there are more than `MOST_HINTS`, or
+                memory runs out.
+        """
+        if not hints:
+            return ab
+        if len(hints) > MOST_HINTS:
+            raise ColorizerError(f"{len(hints)} hints; at most {MOST_HINTS} for one photo")
+        height, width = photo.shape[:2]
+        placed = np.array(points(hints, width, height), np.float32)
+        with _memory_named(f"spread {len(hints)} hints"):
+            return with_hints(self._seen([photo])[0], ab, placed, width / height).numpy()
 
     def paint(self, photo: np.ndarray, ab: np.ndarray, *, saturation: float = 1.0) -> np.ndarray:
         """Lays colour on a photo, whose own lightness stays at full size.
@@ -148,7 +191,14 @@ class Colorizer:
             return lay_on(photo, ab, saturation=saturation)
 
     def colorize(
-        self, image: Picture, *, style: str | None = None, saturation: float = 1.0
+        self,
+        image: Picture,
+        *,
+        style: str | None = None,
+        saturation: float = 1.0,
+        hints: Sequence[Hint] = (),
+        palette: np.ndarray | Image.Image | Palette | None = None,
+        seed: int | None = None,
     ) -> Picture:
         """Colours one photo.
 
@@ -158,28 +208,32 @@ class Colorizer:
                 transparent parts laid on white. What that changes comes as a `UserWarning`.
             style: "faithful" or "vivid", for models that know both.
             saturation: factor on the colours, 0 or more.
+            hints: points whose colours are known or wished, on the upright photo.
+            palette: a colour photo, whose colours are to be preferred.
+            seed: of other colours, about as likely, for models that sample.
 
         Returns:
             An array uint8 (H, W, 3) for an array, a PIL image of mode "RGB" for a PIL image.
 
         Raises:
             ValueError: not such an array, or a bad `saturation`.
-            UsageError: the model does not know both styles.
-            ColorizerError: memory runs out, the network gives no finite numbers, or the image's
-                samples have 32 bits.
+            UsageError: the model does not know both styles, or does not sample.
+            ColorizerError: memory runs out, the network gives no finite numbers, the image's
+                samples have 32 bits, a hint lies outside the photo, or the palette is gray.
         """
-        painter = self.styled(style)
-        if isinstance(image, Image.Image):
-            notes: list[str] = []
-            photo = np.asarray(upright(to_srgb(image, notes), image, notes))
-            for note in notes:
-                warnings.warn(f"the image: {note}", UserWarning, stacklevel=2)
-            return Image.fromarray(painter._colorize_array(photo, saturation))
-        return painter._colorize_array(_as_rgb(image), saturation)
+        if palette is not None and not isinstance(palette, Palette):
+            palette = Palette.of(_as_photo(palette, "the palette"))
+        painter = self.guided(style=style, palette=palette, seed=seed)
+        photo = _as_photo(image, "the image")
+        ab = painter.with_hints(photo, painter.predict_photos([photo])[0], hints)
+        painted = painter.paint(photo, ab, saturation=saturation)
+        return Image.fromarray(painted) if isinstance(image, Image.Image) else painted
 
-    def _colorize_array(self, photo: np.ndarray, saturation: float) -> np.ndarray:
-        ab = self.predict_photos([photo])
-        return self.paint(photo, ab[0], saturation=saturation)
+    def _seen(self, photos: Sequence[np.ndarray]) -> np.ndarray:
+        """Lightness of photos as the network sees them, float32 (N, S, S, 1) in [-1, 1]."""
+        size = (self.image_size, self.image_size)
+        small = np.stack([resize_bilinear(photo, size) for photo in photos])
+        return np.asarray(color.rgb_to_lightness_ab(small / np.float32(255))[0])
 
     def _checked(self, ab: np.ndarray, count: int) -> np.ndarray:
         expected = (count, self.image_size, self.image_size, 2)
@@ -206,70 +260,9 @@ def load(path: str | Path | None = None) -> Colorizer:
         ColorizerError: there is no model at `path`, it cannot be loaded, or the runtime of its
             format is not installed.
     """
-    if path is None:
-        return _of_network(*load_shipped(), None)
-    folder = Path(path)
-    if not folder.is_dir():
-        raise ColorizerError(f"{folder}: no such folder; a model is a run or an export")
-    if (folder / "model.keras").is_file():
-        return _load_run(folder)
-    version = folder if format_of(folder) else _highest_version(folder)
-    if version is None:
-        raise ColorizerError(
-            f"{folder}: holds no model: neither a run (model.keras), nor an export "
-            f"({', '.join(NETWORK_FILES.values())}), nor numbered versions of one"
-        )
-    return _load_export(version)
-
-
-def _load_run(folder: Path) -> Colorizer:
-    statistics = _read_statistics(folder / "statistics.json")
-    model_path = folder / "model.keras"
-    with _loading(model_path):
-        model = keras.models.load_model(model_path, compile=False, safe_mode=True)
-    return _of_network(model, statistics, folder)
-
-
-def _of_network(
-    model: keras.Model, statistics: Mapping[str, Any], folder: Path | None
-) -> Colorizer:
-    try:
-        size = network_size(model)
-    except ValueError as error:
-        raise ColorizerError(f"{folder or 'the shipped weights'}: {error}") from error
-    styles = {
-        name: compile_network(styled, size) for name, styled in in_styles(model, statistics).items()
-    }
-    predict = styles.get(DEFAULT_STYLE) or compile_network(model, size)
-    return Colorizer(predict, size, statistics, folder, styles)
-
-
-def _load_export(folder: Path) -> Colorizer:
-    statistics_path = folder / "assets.extra" / "statistics.json"
-    statistics = _read_statistics(statistics_path)
-    size = statistics.get("image_size")
-    if not isinstance(size, int) or size < 1:
-        raise ColorizerError(f'{statistics_path}: "image_size" must be a whole number, not {size}')
-    with _loading(folder):
-        predict = load_network(folder, size)
-    return Colorizer(predict, size, statistics, folder)
-
-
-def _highest_version(folder: Path) -> Path | None:
-    versions = [entry for entry in folder.iterdir() if entry.name.isdecimal() and format_of(entry)]
-    return max(versions, key=lambda entry: int(entry.name), default=None)
-
-
-def _read_statistics(path: Path) -> dict[str, Any]:
-    try:
-        statistics = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ColorizerError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ColorizerError(f"{path}: is not JSON: {error}") from error
-    if not isinstance(statistics, dict):
-        raise ColorizerError(f"{path}: holds no JSON object")
-    return statistics
+    model = read_model(path)
+    predict = model.network.answering(USUAL)
+    return Colorizer(predict, model.image_size, model.statistics, model.path, model.network)
 
 
 def _mean_ab(statistics: Mapping[str, Any], path: Path | None) -> tuple[float, float]:
@@ -290,6 +283,18 @@ def _resized(pictures: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     return np.asarray(resize_bilinear(pictures, size))
 
 
+def _as_photo(image: np.ndarray | Image.Image, title: str) -> np.ndarray:
+    """Gives an image as uint8 (H, W, 3), upright, in sRGB."""
+    if not isinstance(image, Image.Image):
+        return _as_rgb(image)
+    notes: list[str] = []
+    photo = np.asarray(upright(to_srgb(image, notes), image, notes))
+    for note in notes:
+        # Of whoever called `colorize`.
+        warnings.warn(f"{title}: {note}", UserWarning, stacklevel=3)
+    return photo
+
+
 def _as_rgb(image: np.ndarray) -> np.ndarray:
     if image.dtype != np.uint8:
         raise ValueError(f"expected an array of uint8, got {image.dtype}")
@@ -297,19 +302,6 @@ def _as_rgb(image: np.ndarray) -> np.ndarray:
     if gray.ndim != 3 or gray.shape[-1] not in (1, 3) or gray.size == 0:
         raise ValueError(f"expected shape (H, W, 3), (H, W, 1) or (H, W), got {image.shape}")
     return np.repeat(gray, 3, axis=-1) if gray.shape[-1] == 1 else gray
-
-
-@contextmanager
-def _loading(path: Path) -> Iterator[None]:
-    # Keras, zipfile, h5py, TensorFlow and the runtimes each raise their own kinds for a damaged
-    # model.
-    try:
-        yield
-    except ColorizerError:
-        raise
-    except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ColorizerError(f"{path}: cannot be loaded: {first}") from error
 
 
 @contextmanager

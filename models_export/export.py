@@ -210,14 +210,17 @@ def _versions(name: str) -> dict[str, str]:
 
 
 def _description(name: str, differences: dict[str, float]) -> dict[str, Any]:
-    from models_export.verification import INPUTS, OUTPUTS, TOLERANCES, UNITS
+    from models_export.verification import HINTS, INPUTS, OUTPUTS, TOLERANCES, UNITS
+
+    described: dict[str, Any] = {name: _named(put) for name, put in INPUTS.items()}
+    described["colorize_hinted"] = [described["colorize_hinted"], _named(HINTS)]
 
     return {
         **_versions(name),
         "signatures": {
             signature: {
-                "input": dict(zip(("name", "dtype", "rank"), INPUTS[signature], strict=True)),
-                "output": dict(zip(("name", "dtype", "rank"), OUTPUTS[signature], strict=True)),
+                "input": described[signature],
+                "output": _named(OUTPUTS[signature]),
                 "max_difference": difference,
                 "tolerance": TOLERANCES[signature],
                 "unit": UNITS[signature],
@@ -225,6 +228,10 @@ def _description(name: str, differences: dict[str, float]) -> dict[str, Any]:
             for signature, difference in differences.items()
         },
     }
+
+
+def _named(put: tuple[str, str, int]) -> dict[str, Any]:
+    return dict(zip(("name", "dtype", "rank"), put, strict=True))
 
 
 def _load_model(path: Path) -> "keras.Model":

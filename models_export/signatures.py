@@ -3,6 +3,8 @@
     serving_default, colorize_bytes  image_bytes string [N] -> colorized_bytes string [N]
     predict_ab                       lightness float32 [N,H,W,1] -> ab float32 [N,H,W,2]
     colorize_rgb                     rgb uint8 [N,H,W,3] -> colorized uint8 [N,H,W,3]
+    colorize_hinted                  image_bytes string [N], hints float32 [N,K,5]
+                                     -> colorized_bytes string [N]
 
 The first two are one function under two names. Everything is made of TensorFlow's own operations,
 so that any TensorFlow loads it, TensorFlow Serving too, without Keras or this package.
@@ -14,6 +16,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from colorizer.guidance.propagation import with_hints
 from colorizer.models import network_size
 from pipelines import color
 from pipelines.decoding import resize_bilinear
@@ -82,20 +85,52 @@ class Signatures:
         Returns:
             `colorized_bytes`: string [N], 8-bit RGB PNG of the original sizes and lightness.
         """
+        small, pixels = self._decoded(image_bytes)
+        return {"colorized_bytes": _painted(pixels, self._ab_of_small(small))}
+
+    def colorize_hinted(self, image_bytes: Tensor, hints: Tensor) -> dict[str, Tensor]:
+        """Colours `image_bytes` as `colorize_bytes` does, and bends the colours towards `hints`.
+
+        See `colorizer.guidance.propagation`.
+
+        Args:
+            image_bytes: string [N].
+            hints: float32 [N, K, 5], at most 500 for a photo: x and y as shares of width and
+                height, and sRGB in [0, 255]. Rows with a negative x count for nothing.
+
+        Returns:
+            `colorized_bytes`: string [N], as those of `colorize_bytes`.
+        """
+        size = self.image_size
+        small, pixels = self._decoded(image_bytes)
+        lightness, _ = color.rgb_to_lightness_ab(small / 255.0)
+
+        def bend(photo: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
+            pixels, lightness, ab, points = photo
+            height, width = tf.unstack(tf.cast(tf.shape(_parsed(pixels))[:2], tf.float32))
+            return with_hints(lightness, ab, points, width / height)
+
+        bent = tf.map_fn(
+            bend,
+            (pixels, lightness, self._network(lightness), hints),
+            parallel_iterations=PARALLEL_PICTURES,
+            fn_output_signature=tf.TensorSpec([None, None, 2], tf.float32),
+        )
+        return {"colorized_bytes": _painted(pixels, tf.ensure_shape(bent, [None, size, size, 2]))}
+
+    def _decoded(self, image_bytes: Tensor) -> tuple[Tensor, Tensor]:
+        """Decodes files [N].
+
+        Returns:
+            Them as the network sees them, float32 [N, S, S, 3] in [0, 255], and as they are.
+            Sizes differ: as strings [N] the decoded pictures fit one tensor all the same.
+        """
         size = self.image_size
 
         def prepare(encoded: Tensor) -> tuple[Tensor, Tensor]:
             # decode_jpeg takes PNG as well, and only it lets one choose the accurate DCT.
             rgb = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-            small = self._to_square(rgb[None])[0]
-            # Sizes differ: as strings the decoded pictures fit one tensor all the same.
-            return small, tf.io.serialize_tensor(rgb)
-
-        def finish(pixels_and_ab: tuple[Tensor, Tensor]) -> Tensor:
-            pixels, ab = pixels_and_ab
-            rgb = tf.ensure_shape(tf.io.parse_tensor(pixels, tf.uint8), [None, None, 3])
-            colorized = _lay_on(rgb[None], ab[None])[0]
-            return tf.io.encode_png(colorized, compression=PNG_COMPRESSION)
+            return self._to_square(rgb[None])[0], tf.io.serialize_tensor(rgb)
 
         small, pixels = tf.map_fn(
             prepare,
@@ -106,13 +141,7 @@ class Signatures:
                 tf.TensorSpec([], tf.string),
             ),
         )
-        colorized = tf.map_fn(
-            finish,
-            (pixels, self._ab_of_small(small)),
-            parallel_iterations=PARALLEL_PICTURES,
-            fn_output_signature=tf.TensorSpec([], tf.string),
-        )
-        return {"colorized_bytes": colorized}
+        return small, pixels
 
     def _ab_of_small(self, rgb: Tensor) -> Tensor:
         """Predicts ab [N, S, S, 2] for RGB [N, S, S, 3] in [0, 255], of the network's size."""
@@ -150,7 +179,35 @@ def write_saved_model(model: keras.Model, folder: Path) -> None:
             functions.colorize_bytes,
             [tf.TensorSpec([None], tf.string, name="image_bytes")],
         )
+    archive.add_endpoint(
+        "colorize_hinted",
+        functions.colorize_hinted,
+        [
+            tf.TensorSpec([None], tf.string, name="image_bytes"),
+            tf.TensorSpec([None, None, 5], tf.float32, name="hints"),
+        ],
+    )
     archive.write_out(str(folder), verbose=False)
+
+
+def _parsed(pixels: Tensor) -> Tensor:
+    return tf.ensure_shape(tf.io.parse_tensor(pixels, tf.uint8), [None, None, 3])
+
+
+def _painted(pixels: Tensor, ab: Tensor) -> Tensor:
+    """Lays ab [N, S, S, 2] on pictures as `_decoded` gives them; gives PNG files [N]."""
+
+    def finish(pixels_and_ab: tuple[Tensor, Tensor]) -> Tensor:
+        pixels, ab = pixels_and_ab
+        colorized = _lay_on(_parsed(pixels)[None], ab[None])[0]
+        return tf.io.encode_png(colorized, compression=PNG_COMPRESSION)
+
+    return tf.map_fn(
+        finish,
+        (pixels, ab),
+        parallel_iterations=PARALLEL_PICTURES,
+        fn_output_signature=tf.TensorSpec([], tf.string),
+    )
 
 
 def _lay_on(rgb: Tensor, ab: Tensor) -> Tensor:

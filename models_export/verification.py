@@ -16,6 +16,7 @@ import PIL.Image
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from colorizer.guidance.propagation import with_hints
 from colorizer.models import network_size
 from colorizer.runtimes import load_network
 from pipelines import color
@@ -26,12 +27,16 @@ INPUTS = {
     "colorize_rgb": ("rgb", "uint8", 4),
     "colorize_bytes": ("image_bytes", "string", 1),
     "serving_default": ("image_bytes", "string", 1),
+    "colorize_hinted": ("image_bytes", "string", 1),
 }
+HINTS = ("hints", "float32", 3)
+"""The second input of colorize_hinted."""
 OUTPUTS = {
     "predict_ab": ("ab", "float32", 4),
     "colorize_rgb": ("colorized", "uint8", 4),
     "colorize_bytes": ("colorized_bytes", "string", 1),
     "serving_default": ("colorized_bytes", "string", 1),
+    "colorize_hinted": ("colorized_bytes", "string", 1),
 }
 
 # ab in [-1, 1]: 1e-3 is 0.13 Lab, unseen, and leaves room for convolutions in TF32 on a GPU.
@@ -42,12 +47,14 @@ TOLERANCES = {
     "colorize_rgb": 2.0,
     "colorize_bytes": 2.0,
     "serving_default": 2.0,
+    "colorize_hinted": 2.0,
 }
 UNITS = {
     "predict_ab": "of ab in [-1, 1]",
     "colorize_rgb": "of 255 levels",
     "colorize_bytes": "of 255 levels",
     "serving_default": "of 255 levels",
+    "colorize_hinted": "of 255 levels",
 }
 
 
@@ -105,6 +112,7 @@ def verify(folder: Path, model: keras.Model) -> dict[str, float]:
         "colorize_rgb": _difference_of_rgb,
         "colorize_bytes": _difference_of_bytes,
         "serving_default": _difference_of_bytes,
+        "colorize_hinted": _difference_of_hinted,
     }
     differences = {}
     for name, measure in measures.items():
@@ -185,12 +193,22 @@ def reference_ab(model: keras.Model, lightness: np.ndarray) -> np.ndarray:
     return np.stack([_resized(picture, height, width) for picture in ab])
 
 
-def reference_rgb(model: keras.Model, rgb: np.ndarray) -> np.ndarray:
-    """Colours one uint8 RGB picture [H, W, 3] by the Keras model; the answer has its lightness."""
+def reference_rgb(
+    model: keras.Model, rgb: np.ndarray, hints: np.ndarray | None = None
+) -> np.ndarray:
+    """Colours one uint8 RGB picture [H, W, 3] by the Keras model; the answer has its lightness.
+
+    Args:
+        model: the network.
+        rgb: the picture.
+        hints: float32 [K, 5], as colorize_hinted takes them.
+    """
     size = network_size(model)
     picture = rgb.astype(np.float32) / 255.0
     lightness, _ = color.rgb_to_lightness_ab(_resized(picture, size, size))
     ab = keras.ops.convert_to_numpy(model(lightness[None], training=False))[0]
+    if hints is not None:
+        ab = with_hints(lightness, ab, hints, rgb.shape[1] / rgb.shape[0]).numpy()
     lightness, _ = color.rgb_to_lightness_ab(picture)
     colorized = color.lightness_ab_to_rgb(lightness, _resized(ab, *rgb.shape[:2]))
     return np.rint(keras.ops.convert_to_numpy(colorized) * 255.0).astype(np.uint8)
@@ -200,13 +218,14 @@ def _check_signature(name: str, signatures: Any) -> None:
     if name not in signatures:
         raise ColorizerError(f"exported model has no signature {name}")
     _, inputs = signatures[name].structured_input_signature
+    wanted = [INPUTS[name], HINTS] if name == "colorize_hinted" else [INPUTS[name]]
     for expected, specs in (
-        (INPUTS[name], inputs),
-        (OUTPUTS[name], signatures[name].structured_outputs),
+        (wanted, inputs),
+        ([OUTPUTS[name]], signatures[name].structured_outputs),
     ):
         found = [(key, spec.dtype.name, spec.shape.rank) for key, spec in specs.items()]
-        if found != [expected]:
-            raise ColorizerError(f"exported {name} has {found} where {[expected]} belongs")
+        if sorted(found) != sorted(expected):
+            raise ColorizerError(f"exported {name} has {found} where {expected} belongs")
 
 
 def _difference_of_ab(signature: Any, model: keras.Model) -> float:
@@ -229,16 +248,35 @@ def _difference_of_rgb(signature: Any, model: keras.Model) -> float:
 
 
 def _difference_of_bytes(signature: Any, model: keras.Model) -> float:
-    files = []
-    for pictures in _batches(network_size(model)):
-        smooth, noise = (PIL.Image.fromarray(picture) for picture in pictures)
-        files += [_encoded(smooth, "JPEG"), _encoded(noise, "JPEG"), _encoded(noise, "PNG")]
-    files += [_encoded(smooth.convert("L"), "JPEG"), _encoded(smooth.convert("L"), "PNG")]
+    files = _files(network_size(model))
     answers = signature(image_bytes=tf.constant(files))["colorized_bytes"].numpy()
     return max(
         _difference(_decoded(answer), reference_rgb(model, _decoded(file)))
         for file, answer in zip(files, answers, strict=True)
     )
+
+
+def _difference_of_hinted(signature: Any, model: keras.Model) -> float:
+    files = _files(network_size(model))
+    hints = np.random.default_rng(1).uniform(0, 1, (len(files), 3, 5)).astype(np.float32)
+    hints[..., 2:] *= 255
+    # Some photos have fewer than others.
+    hints[::2, 2:, 0] = -1
+    answers = signature(image_bytes=tf.constant(files), hints=tf.constant(hints))
+    return max(
+        _difference(_decoded(answer), reference_rgb(model, _decoded(file), own))
+        for file, own, answer in zip(files, hints, answers["colorized_bytes"].numpy(), strict=True)
+    )
+
+
+def _files(size: int) -> list[bytes]:
+    """The pictures of `_batches` as JPEG and PNG, in colour and in gray."""
+    files = []
+    for pictures in _batches(size):
+        smooth, noise = (PIL.Image.fromarray(picture) for picture in pictures)
+        files += [_encoded(smooth, "JPEG"), _encoded(noise, "JPEG"), _encoded(noise, "PNG")]
+    gray = smooth.convert("L")
+    return [*files, _encoded(gray, "JPEG"), _encoded(gray, "PNG")]
 
 
 def _batches(size: int) -> list[np.ndarray]:

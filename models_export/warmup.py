@@ -103,4 +103,8 @@ def example_requests(image_size: int) -> list[Request]:
         ("colorize_bytes", {"image_bytes": photo}),
         ("colorize_rgb", {"rgb": rgb[None]}),
         ("predict_ab", {"lightness": lightness}),
+        (
+            "colorize_hinted",
+            {"image_bytes": photo, "hints": np.array([[[0.5, 0.5, 200, 60, 60]]], np.float32)},
+        ),
     ]

@@ -13,14 +13,25 @@ from pipelines.errors import PhotoError
 
 @dataclass(frozen=True)
 class Job:
-    """One photo to be coloured and the file to write it to."""
+    """One photo to be coloured and the file to write it to.
+
+    Attributes:
+        source: the photo.
+        target: the file.
+        variant: which of several colourings, from 1.
+    """
 
     source: Source
     target: Path
+    variant: int = 1
 
 
 def name_outputs(
-    sources: Sequence[Source], output: Path, suffix: str, inputs: Iterable[Path]
+    sources: Sequence[Source],
+    output: Path,
+    suffix: str,
+    inputs: Iterable[Path],
+    variants: int | None = None,
 ) -> tuple[list[Job], list[PhotoError]]:
     """Gives each source a file below `output`.
 
@@ -28,23 +39,29 @@ def name_outputs(
     `summer/lake.png`; with the full source name, `summer/lake.jpg.png`; with the folders above,
     `photos/summer/lake.jpg.png` and so on. Of several that collide, all go on to the next.
     Names that differ only in case, or in how Unicode composes them, collide as well: some file
-    systems hold them for one.
+    systems hold them for one. Variants have their number before the suffix, `lake.1.png`; all of
+    a photo's go on to the next name together.
 
     Args:
         sources: the photos.
         output: folder to write to.
         suffix: ".png" or ".jpg".
         inputs: files that must not be overwritten, besides the sources.
+        variants: how many of each photo; None: one, without a number.
 
     Returns:
         The jobs in the order of `sources`, and an error for each source that no name is left for.
     """
     taken = _identities([source.path for source in sources] + list(inputs))
-    targets = _targets(sources, output, suffix, taken)
+    targets = _targets(sources, output, suffix, taken, variants)
     reason = f"no name is left in {output} that would not overwrite an input"
     nameless = [source for i, source in enumerate(sources) if i not in targets]
     return (
-        [Job(sources[i], target) for i, target in targets.items()],
+        [
+            Job(sources[i], each, number)
+            for i, target in targets.items()
+            for number, each in enumerate(_numbered(target, variants), start=1)
+        ],
         [PhotoError(source.path, reason) for source in nameless],
     )
 
@@ -72,15 +89,26 @@ def clash_key(kept: Path) -> str:
 
 
 def _targets(
-    sources: Sequence[Source], output: Path, suffix: str, taken: set[tuple[int, int]]
+    sources: Sequence[Source],
+    output: Path,
+    suffix: str,
+    taken: set[tuple[int, int]],
+    variants: int | None = None,
 ) -> dict[int, Path]:
-    """The targets by the sources' numbers, without those that no name is left for."""
+    """The targets by the sources' numbers, without those that no name is left for.
+
+    They are without the variants' numbers, which keep different names different.
+    """
     levels = dict.fromkeys(range(len(sources)), 0)
     while True:
         targets = {i: output / _kept(sources[i], level, suffix) for i, level in levels.items()}
         clashing = _clashing(sources, targets, levels)
         if taken:
-            clashing |= {i for i, target in targets.items() if _identities([target]) & taken}
+            clashing |= {
+                i
+                for i, target in targets.items()
+                if _identities(_numbered(target, variants)) & taken
+            }
         if not clashing:
             return targets
         for i in clashing:
@@ -96,6 +124,15 @@ def _kept(source: Source, level: int, suffix: str) -> Path:
     parts = _absolute(source).parts[1:]
     tail = Path(*parts[-(len(source.kept.parts) + level - 1) :])
     return tail.with_name(tail.name + suffix)
+
+
+def _numbered(target: Path, variants: int | None) -> list[Path]:
+    if variants is None:
+        return [target]
+    return [
+        target.with_name(f"{target.stem}.{number}{target.suffix}")
+        for number in range(1, variants + 1)
+    ]
 
 
 def _last_level(source: Source) -> int:

@@ -21,6 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from colorizer.colorizing.outputs import Job
+from colorizer.guidance.hints import Hint, HintsFile
 from colorizer.images.reading import read_photo
 from colorizer.images.writing import write_photo
 from colorizer.inference import Colorizer
@@ -41,6 +42,8 @@ class _Read(NamedTuple):
     pixels: np.ndarray
     exif: bytes
     resolution: float | None
+    hints: Sequence[Hint]
+    variant: int
 
 
 def colorize_jobs(
@@ -50,6 +53,8 @@ def colorize_jobs(
     *,
     saturation: float,
     batch_size: int,
+    hints: HintsFile | None = None,
+    seed: int | None = None,
 ) -> int:
     """Colours photos and writes them, with a bar and a line for each failure on stderr.
 
@@ -59,6 +64,8 @@ def colorize_jobs(
         errors: those known before, to be said.
         saturation: factor on the colours.
         batch_size: photos that go through the network at once.
+        hints: for some of the photos.
+        seed: of the first variants, for a colorizer that samples; None: its usual answer.
 
     Returns:
         How many of `jobs` failed.
@@ -71,10 +78,10 @@ def colorize_jobs(
             progress.say(f"error: {_one_line(error)}")
         with (
             _Finishing(colorizer, saturation, progress) as finishing,
-            closing(one_ahead(_batches(jobs, batch_size, progress))) as batches,
+            closing(one_ahead(_batches(jobs, batch_size, hints, progress))) as batches,
         ):
             for batch in batches:
-                for photo, ab in zip(batch, _predicted(colorizer, batch), strict=True):
+                for photo, ab in zip(batch, _predicted(colorizer, batch, seed), strict=True):
                     finishing.begin(photo, ab)
     return progress.failed
 
@@ -149,6 +156,7 @@ class _Finishing:
         try:
             if isinstance(ab, ColorizerError):
                 raise ab
+            ab = self._colorizer.with_hints(photo.pixels, ab, photo.hints)
             painted = self._colorizer.paint(photo.pixels, ab, saturation=self._saturation)
             write_photo(
                 Image.fromarray(painted), photo.target, exif=photo.exif, resolution=photo.resolution
@@ -161,13 +169,15 @@ class _Finishing:
             self._progress.done()
 
 
-def _batches(jobs: Sequence[Job], batch_size: int, progress: _Progress) -> Iterator[list[_Read]]:
+def _batches(
+    jobs: Sequence[Job], batch_size: int, hints: HintsFile | None, progress: _Progress
+) -> Iterator[list[_Read]]:
     """Reads photos and gives them out in batches bounded in number and in pixels."""
     batch: list[_Read] = []
     pixels = 0
     for job in jobs:
         try:
-            photo = _read(job, progress)
+            photo = _read(job, hints, progress)
         except PhotoError as error:
             progress.fail(error)
             continue
@@ -181,15 +191,29 @@ def _batches(jobs: Sequence[Job], batch_size: int, progress: _Progress) -> Itera
         yield batch
 
 
-def _read(job: Job, progress: _Progress) -> _Read:
+def _read(job: Job, hints: HintsFile | None, progress: _Progress) -> _Read:
     photo = read_photo(job.source.path)
     for line in photo.notes:
         progress.say(f"note: {photo.path}: {line}")
-    return _Read(job.target, photo.path, np.asarray(photo.image), photo.exif, photo.resolution)
+    own = () if hints is None else hints.of(job.source)
+    pixels = np.asarray(photo.image)
+    return _Read(job.target, photo.path, pixels, photo.exif, photo.resolution, own, job.variant)
 
 
-def _predicted(colorizer: Colorizer, batch: list[_Read]) -> Sequence[np.ndarray | ColorizerError]:
+def _predicted(
+    colorizer: Colorizer, batch: list[_Read], seed: int | None
+) -> Sequence[np.ndarray | ColorizerError]:
     """Gives each photo's ab, or why there is none."""
+    if seed is None:
+        return _answers(colorizer, batch)
+    return [
+        answer
+        for photo in batch
+        for answer in _answers(colorizer.guided(seed=seed + photo.variant - 1), [photo])
+    ]
+
+
+def _answers(colorizer: Colorizer, batch: list[_Read]) -> Sequence[np.ndarray | ColorizerError]:
     try:
         return list(colorizer.predict_photos([photo.pixels for photo in batch]))
     except ColorizerError as error:

@@ -1,5 +1,6 @@
 """The command `python -m colorizer.colorize`, its exit codes, lines and files."""
 
+import json
 import os
 import signal
 import subprocess
@@ -48,6 +49,10 @@ def _photo(path: Path | str, size: tuple[int, int] = (40, 30), **options: object
     pixels = np.random.default_rng(size).integers(0, 256, (size[1], size[0], 3), np.uint8)
     Image.fromarray(pixels).save(path, **options)
     return path
+
+
+def _noise() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 100, (40, 40, 3))
 
 
 def _files(folder: str) -> list[str]:
@@ -104,6 +109,81 @@ def test_saturation_and_format(command: Run) -> None:
     assert command("old.png", "--output", "a", "--format", "jpg")[0] == 0
     with Image.open("a/old.jpg") as image:
         assert image.format == "JPEG"
+
+
+def test_hints_colour_the_photos_that_they_name(command: Run) -> None:
+    for name in ("album/a.png", "album/b.png", "c.png"):
+        _photo(name)
+    hints = {"a.png": [{"x": 20, "y": "50%", "colour": "#c83c3c"}], "c.png": []}
+    Path("hints.json").write_text(json.dumps(hints))
+    assert command("album", "c.png", "--output", "plain")[0] == 0
+    code, out, err = command("album", "c.png", "--output", "out", "--hints", "hints.json")
+    assert code == 0, err
+    assert out.startswith("3 done")
+    changed = [
+        name
+        for name in _files("out")
+        if Path("out", name).read_bytes() != Path("plain", name).read_bytes()
+    ]
+    assert changed == ["a.png"]
+    # With all of them skipped a photo is still one of the photos.
+    assert command("album", "c.png", "--output", "out", "--hints", "hints.json", "--skip-existing")[
+        1
+    ].startswith("0 done, 3 skipped")
+
+
+def test_wrong_hints(command: Run) -> None:
+    _photo("album/a.png")
+    _photo("album/b.png")
+    Path("hints.json").write_text('{"a.png": [{"x": 40, "y": 0, "colour": "#c83c3c"}]}')
+    code, out, err = command("album", "--output", "out", "--hints", "hints.json")
+    assert (code, out) == (1, "1 done, 0 skipped, 1 failed, 0 passed over: out\n")
+    assert "error: album/a.png: hint 1 at 40, 0 lies outside the 40 x 30 pixels" in err
+    Path("hints.json").write_text('{"d.png": []}')
+    code, out, err = command("album", "--output", "new", "--hints", "hints.json")
+    assert (code, err) == (2, "error: --hints hints.json: 'd.png' is none of the photos\n")
+    Path("hints.json").write_text('{"a.png": 3}')
+    code, out, err = command("album", "--output", "new", "--hints", "hints.json")
+    assert code == 1 and err == "error: hints.json: a.png: Input should be a valid array\n"
+    assert not Path("new").exists()
+
+
+def test_variants_differ_and_repeat_by_their_seed(command: Run) -> None:
+    _photo("old.png")
+    code, out, err = command("old.png", "--output", "a", "--variants", 2, "--seed", 5, model=None)
+    assert code == 0, err
+    assert out.startswith("2 done") and _files("a") == ["old.1.png", "old.2.png"]
+    first, second = (Path("a", name).read_bytes() for name in _files("a"))
+    assert first != second
+    Path("a/old.1.png").unlink()
+    again = ("old.png", "--output", "a", "--variants", 3, "--seed", 5, "--skip-existing")
+    assert command(*again, model=None)[1].startswith("2 done, 1 skipped")
+    assert Path("a/old.1.png").read_bytes() == first
+    assert command("old.png", "--output", "b", "--seed", 6, model=None)[0] == 0
+    assert _files("b") == ["old.png"] and Path("b/old.png").read_bytes() == second
+
+
+def test_palettes(command: Run) -> None:
+    _photo("old.png")
+    sky = np.full((40, 40, 3), (90, 130, 220), np.uint8) + np.uint8(_noise() // 4)
+    Image.fromarray(sky).save("sky.png")
+    assert command("old.png", "--output", "plain")[0] == 0
+    code, _, err = command("old.png", "--output", "out", "--palette", "sky.png")
+    assert code == 0, err
+    plain, blue = (
+        np.asarray(Image.open(f"{name}/old.png")).astype(int) for name in ("plain", "out")
+    )
+    assert (blue - plain)[..., 2].mean() > (blue - plain)[..., 0].mean() + 5
+    Image.fromarray(sky).convert("L").save("gray.png")
+    Path("broken.jpg").write_bytes(b"no photo")
+    for name, reason in (
+        ("gray.png", "--palette gray.png: is gray or nearly gray"),
+        ("broken.jpg", "broken.jpg: is not an image"),
+        ("none.jpg", "none.jpg: No such file"),
+    ):
+        code, _, err = command("old.png", "--output", "new", "--palette", name)
+        assert code == 1 and err.startswith(f"error: {reason}") and err.count("\n") == 1
+    assert not Path("new").exists()
 
 
 def test_metadata_goes_along(command: Run) -> None:
@@ -208,6 +288,10 @@ def test_no_photos_at_all(command: Run, tmp_path: Path) -> None:
         ["old.png", "--output", "out", "--batch-size", "0"],
         ["old.png", "--output", "out", "--style", "loud"],
         ["old.png", "--output", "out", "--style", "vivid"],
+        ["old.png", "--output", "out", "--seed", "1"],
+        ["old.png", "--output", "out", "--seed", "-1"],
+        ["old.png", "--output", "out", "--variants", "2"],
+        ["old.png", "--output", "out", "--variants", "0"],
     ],
 )
 def test_wrong_usage(command: Run, arguments: list[str]) -> None:

@@ -172,3 +172,29 @@ def test_no_name_left_is_an_error(tmp_path: Path) -> None:
     jobs, errors = name_outputs([source], output, ".png", blocked)
     assert jobs == []
     assert "no name is left" in str(errors[0])
+
+
+def test_variants_have_numbers_and_go_on_together(album: Path) -> None:
+    sources = _sources("x/lake.jpg", "x/lake.tif", "x/pond.jpg", "x/pond.1.jpg")
+    jobs, errors = name_outputs(sources, Path("out"), ".png", [], 2)
+    assert errors == []
+    named = [(job.target.name, job.variant) for job in jobs]
+    assert named == [
+        (f"{stem}.{number}.png", number)
+        for stem in ("lake.jpg", "lake.tif", "pond", "pond.1")
+        for number in (1, 2)
+    ]
+
+
+def test_variants_overwrite_no_input(album: Path) -> None:
+    # One of the two would lie on an input: both move on.
+    Path("album/b.2.png").write_bytes(PNG)
+    sources = find_sources(["album/b.jpg", "album/b.2.png"], Path("out")).sources
+    jobs, errors = name_outputs(sources, Path("album"), ".png", [], 2)
+    assert errors == []
+    assert [job.target.name for job in jobs] == [
+        "b.jpg.1.png",
+        "b.jpg.2.png",
+        "b.2.1.png",
+        "b.2.2.png",
+    ]

@@ -120,6 +120,7 @@ def test_signatures_have_the_contracts_names_types_and_shapes(exported: Path) ->
             "rgb": ("uint8", [None, None, None, 3]),
             "colorized": ("uint8", [None, None, None, 3]),
         },
+        "colorize_hinted": {**of_bytes, "hints": ("float32", [None, None, 5])},
     }
 
 

@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 from skimage.color import lab2rgb, rgb2lab
 
+from colorizer.guidance.hints import Hint, points
+from colorizer.inference import Colorizer
 from models_export.signatures import Signatures
 
 # The oracle says when it clips; clipping is part of the right answer.
@@ -153,3 +155,34 @@ def test_colorize_bytes_refuses_what_is_no_picture(orange: Signatures) -> None:
     for bad in (b"no picture", good[: len(good) // 2]):
         with pytest.raises(tf.errors.InvalidArgumentError):
             orange.colorize_bytes(tf.constant([good, bad]))
+
+
+def test_colorize_hinted_does_what_colorize_does_with_hints() -> None:
+    def answer(lightness: np.ndarray) -> np.ndarray:
+        return np.concatenate([0.2 * lightness, -0.1 * lightness], axis=-1)
+
+    model = Colorizer(answer, SIZE, {"mean_ab": [0, 0]})
+    signatures = Signatures(network((0.2, -0.1)))
+    pictures = [photo(30, 50), photo(61, 20), photo(40, 40)]
+    hints = [
+        [Hint(x="20%", y="50%", colour="#c83c3c"), Hint(x="90%", y="10%", colour="#3c3cc8")],
+        [Hint(x="50%", y="50%", colour="#3cc83c")],
+        [],
+    ]
+    rows = np.full((3, 2, 5), -1, np.float32)
+    for number, (picture, own) in enumerate(zip(pictures, hints, strict=True)):
+        placed = points(own, picture.shape[1], picture.shape[0])
+        rows[number, : len(own)] = np.reshape(placed, (-1, 5))
+    files = tf.constant([encode(picture) for picture in pictures])
+    answers = signatures.colorize_hinted(files, tf.constant(rows))["colorized_bytes"].numpy()
+    plain = signatures.colorize_bytes(files)["colorized_bytes"].numpy()
+    for picture, own, hinted, unhinted in zip(pictures, hints, answers, plain, strict=True):
+        assert apart(decode(hinted), model.colorize(picture, hints=own)) <= 1
+        assert (apart(decode(hinted), decode(unhinted)) > 20) == bool(own)
+    none = signatures.colorize_hinted(files, tf.zeros((3, 0, 5)))["colorized_bytes"].numpy()
+    assert list(none) == list(plain)
+
+
+def test_colorize_hinted_refuses_too_many_hints(orange: Signatures) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match="more than 500 hints"):
+        orange.colorize_hinted(tf.constant([encode(photo(8, 8))]), tf.zeros((1, 501, 5)))

@@ -13,6 +13,8 @@ from models_export.serving.servable import Servable, load_warm
 from models_export.serving.statuses import Code, ServingError
 from models_export.warmup import MAX_RECORDS, PLACE, read_warmup, write_warmup
 
+SIGNATURES = ["serving_default", "colorize_bytes", "colorize_rgb", "predict_ab", "colorize_hinted"]
+
 
 @pytest.fixture(scope="module")
 def exported(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -26,7 +28,7 @@ def test_an_export_carries_a_record_for_each_signature(exported):
     ]
     requests = [log.predict_log.request for log in logs]
     signatures = [request.model_spec.signature_name for request in requests]
-    assert signatures == ["serving_default", "colorize_bytes", "colorize_rgb", "predict_ab"]
+    assert signatures == SIGNATURES
     assert {request.model_spec.name for request in requests} == {"colorizer"}
     assert tf.make_ndarray(requests[3].inputs["lightness"]).shape == (1, 64, 64, 1)
 
@@ -38,7 +40,7 @@ def test_a_server_replays_them_before_a_version_answers(exported, monkeypatch):
         Servable, "run", lambda self, name, inputs: replayed.append(name) or run(self, name, inputs)
     )
     load_warm("colorizer", 1, exported)
-    assert replayed == ["serving_default", "colorize_bytes", "colorize_rgb", "predict_ab"]
+    assert replayed == SIGNATURES
 
 
 def test_what_is_written_is_read_again(tmp_path):

@@ -3,6 +3,7 @@
 index.html   what there is on it; the template of a photo's card
 page.js      takes photos, sends a few of them at once
 card.js      one photo: slider, saturation, download
+hints.js     its colour hints: points on the picture
 server.js    the REST interface
 saturation.js  what the download does with the saturation
 texts.js     English and Vietnamese

@@ -1,4 +1,5 @@
 // One photo on the page: its state, the slider between before and after, its download.
+import { Hints } from "./hints.js";
 import { saturated } from "./saturation.js";
 import { ColorizeError } from "./server.js";
 import { number, text, translate } from "./texts.js";
@@ -6,8 +7,9 @@ import { number, text, translate } from "./texts.js";
 let cards = 0;
 
 export class Card {
-  /** Puts a card for `file`, a `File`, on the page; `onRemove` is called when it goes. */
-  constructor(file, onRemove) {
+  /** Puts a card for `file`, a `File`, on the page; `onRemove` is called when it goes, `onWait` when
+   * it is to be coloured anew. */
+  constructor(file, onRemove, onWait) {
     this.file = file;
     this.state = "waiting";
     this.onRemove = onRemove;
@@ -15,6 +17,10 @@ export class Card {
     this.element = template.content.cloneNode(true).firstElementChild;
     this.find = (selector) => this.element.querySelector(selector);
     this.slider = this.find("img-comparison-slider");
+    this.hints = new Hints(this.find(".hints"), file.name, () => {
+      this.state = "waiting";
+      onWait();
+    });
     this.prepare();
     this.show();
   }
@@ -36,17 +42,21 @@ export class Card {
   /** Says that the photo is being worked on. */
   begin() {
     this.state = "working";
+    this.error = null;
     this.started = performance.now();
     this.show();
   }
 
-  /** Shows the coloured photo, a `Blob`. */
-  finish(picture) {
+  /** Shows the coloured photo, a `Blob`; `hintable`: whether its model takes hints. */
+  finish(picture, hintable) {
     this.state = "done";
     this.seconds = (performance.now() - this.started) / 1000;
     this.picture = picture;
+    if (this.address) URL.revokeObjectURL(this.address);
     this.address = URL.createObjectURL(picture);
-    for (const image of this.element.querySelectorAll("img")) image.src = this.address;
+    for (const image of this.slider.querySelectorAll("img")) image.src = this.address;
+    this.hints.showPicture(this.address);
+    this.find(".hints").hidden = !hintable;
     this.show();
   }
 
@@ -66,11 +76,13 @@ export class Card {
     this.find(".state").textContent = this.stateText();
     this.find(".error").textContent = this.error ? explained(this.error) : "";
     this.find(".error").hidden = !this.error;
-    this.find(".result").hidden = this.state !== "done";
+    this.find(".result").hidden = !this.picture;
+    this.find(".again").disabled = this.state === "waiting" || this.state === "working";
     this.find("[slot=first]").alt = text("picture_before", { name });
     this.find("[slot=second]").alt = text("picture_after", { name });
     this.showSlider();
     this.showSaturation();
+    this.hints.show();
   }
 
   showSlider() {

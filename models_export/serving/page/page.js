@@ -1,6 +1,6 @@
 // The page: takes photos, sends a few of them at once, shows a card for each.
 import { Card } from "./card.js";
-import { colorize, models } from "./server.js";
+import { colorize, models, takesHints } from "./server.js";
 import { preferredLanguage, setLanguage, text, translate } from "./texts.js";
 
 const AT_ONCE = 2;
@@ -9,7 +9,7 @@ const cards = [];
 
 function take(files) {
   for (const file of files) {
-    const card = new Card(file, remove);
+    const card = new Card(file, remove, work);
     cards.push(card);
     byId("cards").append(card.element);
   }
@@ -26,7 +26,9 @@ function work() {
 async function workOn(card) {
   card.begin();
   try {
-    card.finish(await colorize(card.file, byId("model").value));
+    const model = byId("model").value;
+    const picture = await colorize(card.file, model, card.hints.rows);
+    card.finish(picture, await takesHints(model));
   } catch (error) {
     card.fail(error);
   }

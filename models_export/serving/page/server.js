@@ -1,5 +1,6 @@
 // The server, over TensorFlow Serving's REST interface.
 const PATIENCE_MS = 120_000;
+const HINTED = "colorize_hinted";
 // 429 is what TensorFlow Serving's codes make of a body beyond the limit; a full queue is 503.
 const REASONS = { 400: "not_a_photo", 429: "too_large", 503: "busy", 504: "too_slow" };
 
@@ -18,9 +19,18 @@ export async function models() {
   return (await answer.json()).models;
 }
 
-/** Colours a photo, a `File`; gives a PNG, a `Blob`. */
-export async function colorize(photo, model) {
-  const body = JSON.stringify({ instances: [{ b64: await toBase64(photo) }] });
+/** Whether a model has the signature for hints: exports of before had not. */
+export async function takesHints(model) {
+  const answer = await asked(`v1/models/${encodeURIComponent(model)}/metadata`);
+  return HINTED in (await answer.json()).metadata.signature_def.signature_def;
+}
+
+/** Colours a photo, a `File`, with `hints`, rows of x, y, red, green, blue; gives a PNG, a `Blob`. */
+export async function colorize(photo, model, hints = []) {
+  const image = { b64: await toBase64(photo) };
+  const plain = { instances: [image] };
+  const hinted = { signature_name: HINTED, instances: [{ image_bytes: image, hints }] };
+  const body = JSON.stringify(hints.length ? hinted : plain);
   const answer = await asked(`v1/models/${encodeURIComponent(model)}:predict`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },

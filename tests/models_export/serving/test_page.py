@@ -167,6 +167,73 @@ def test_saturation_is_seen_and_downloaded_and_keeps_the_lightness(page, photo):
             assert chroma(seen) == pytest.approx(chroma(held), rel=0.1, abs=0.5)
 
 
+def test_points_of_colour_bend_the_colours_and_go_again(page, photo):
+    shown = coloured(page, photo)
+    _, plain = downloaded(shown)
+    shown.get_by_text("Say what colour something has").click()
+    board = shown.get_by_role("application", name="old.jpg: points of colour")
+    shown.locator(".next").fill("#2020c0")
+    size = board.bounding_box()
+    assert size is not None
+    board.click(position={"x": size["width"] / 2, "y": size["height"] * 0.6})
+    board.click(position={"x": 5, "y": 5})
+    expect(shown.locator("li")).to_have_text(["50% × 60% Remove", re.compile(r"\d% × \d% Remove")])
+    shown.get_by_role("button", name="Remove point 2").click()
+    expect(shown.locator("li")).to_have_count(1)
+    expect(shown.locator(".marker")).to_have_text(["1"])
+    expect(board).to_be_focused()
+    hinted = again(shown)
+    before, after = (rgb2lab(pixels(content)) for content in (plain, hinted))
+    middle = int(0.6 * after.shape[0]), after.shape[1] // 2
+    wished = rgb2lab(np.array([[[0x20, 0x20, 0xC0]]], np.uint8))[0, 0, 1:]
+    # As far as sRGB has that colour at the photo's own lightness: it comes much nearer.
+    missed = [np.linalg.norm(lab[middle][1:] - wished) for lab in (before, after)]
+    assert missed[1] < 0.5 * missed[0]
+    assert np.abs(after[5, 5] - before[5, 5]).max() < 8
+    shown.get_by_role("button", name="Remove point 1").click()
+    assert again(shown) == plain
+
+
+def again(shown: Locator) -> bytes:
+    """Has a photo coloured anew and downloads it."""
+    with shown.page.expect_response("**/*:predict"):
+        shown.get_by_role("button", name="Colour again").click()
+    return downloaded(finished(shown))[1]
+
+
+def test_points_are_put_with_the_keyboard(page, photo):
+    shown = coloured(page, photo)
+    shown.get_by_text("Say what colour something has").focus()
+    page.keyboard.press("Enter")
+    board = shown.get_by_role("application")
+    for _ in range(2):
+        page.keyboard.press("Tab")
+    expect(board).to_be_focused()
+    for key in ("ArrowLeft", "ArrowLeft", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    expect(shown.locator("li")).to_have_text(["46% × 52% Remove"])
+    expect(shown.locator(".said")).to_have_text("Point 1 is there")
+    colour = shown.get_by_label("Colour of point 1")
+    colour.fill("#ff0000")
+    expect(shown.locator(".marker")).to_have_css("background-color", "rgb(255, 0, 0)")
+    with page.expect_request("**/*:predict") as asked:
+        shown.get_by_role("button", name="Colour again").press("Enter")
+    assert asked.value.post_data_json["signature_name"] == "colorize_hinted"
+    (instance,) = asked.value.post_data_json["instances"]
+    assert instance["hints"] == [[pytest.approx(0.46), pytest.approx(0.52), 255, 0, 0]]
+    finished(shown)
+
+
+def test_a_model_of_before_takes_no_hints(page, photo):
+    def answer(route):
+        metadata = route.fetch().json()
+        del metadata["metadata"]["signature_def"]["signature_def"]["colorize_hinted"]
+        route.fulfill(json=metadata)
+
+    page.route("**/metadata", answer)
+    expect(coloured(page, photo).locator(".hints")).to_be_hidden()
+
+
 def test_a_bad_file_gets_a_clear_error_and_the_others_go_on(page, photo):
     huge = io.BytesIO()
     Image.new("L", (1001, 1000)).save(huge, "PNG")
@@ -234,7 +301,9 @@ def test_all_is_done_with_the_keyboard(page, photo):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_to_complain_of(page, photo, scheme):
     page.emulate_media(color_scheme=scheme)
-    coloured(page, photo)
+    shown = coloured(page, photo)
+    shown.locator("summary").click()
+    shown.locator(".board").click()
     page.set_input_files("#files", file("notes.txt", b"no photo"))
     expect(card(page, "notes.txt").get_by_role("alert")).to_be_visible()
     results = Axe().run(page)
@@ -244,6 +313,8 @@ def test_axe_finds_nothing_to_complain_of(page, photo, scheme):
 def test_the_page_fits_a_phone(page, photo):
     page.set_viewport_size({"width": 320, "height": 640})
     shown = coloured(page, photo, "a_very_long_name_of_a_photo_" * 4 + ".jpg")
+    shown.locator("summary").click()
+    shown.locator(".board").click()
     wide = "() => document.documentElement.scrollWidth"
     assert page.evaluate(wide) == 320
     box = shown.locator("img-comparison-slider").bounding_box()
@@ -279,7 +350,7 @@ def test_both_languages_say_the_same():
     languages[1] = languages[1].partition("\n};")[0]
     keys = [re.findall(r"^    (\w+):", part, flags=re.M) for part in languages]
     assert len(keys) == 2 and keys[0] == keys[1] and len(keys[0]) > 20
-    for name in ("texts.js", "card.js", "page.js", "server.js", "index.html"):
+    for name in ("texts.js", "card.js", "hints.js", "page.js", "server.js", "index.html"):
         used = re.findall(
             r'(?:text\(|data-text=|data-label=|ColorizeError\()"(\w+)"', (FOLDER / name).read_text()
         )

@@ -1,0 +1,1 @@
+"""What a person can say about the colours: hints, a reference photo's palette, another sample."""
