@@ -14,10 +14,12 @@ import tensorflow as tf
 from PIL import Image
 
 from colorizer.colorizing.painting import lay_on
+from colorizer.files import sha256_of
 from colorizer.images.conversion import to_srgb, upright
+from colorizer.images.provenance import Provenance
 from colorizer.models import network_size
 from colorizer.runtimes import NETWORK_FILES, Predict, compile_network, format_of, load_network
-from colorizer.shipped import load_shipped
+from colorizer.shipped import load_shipped, shipped_provenance
 from colorizer.styles import DEFAULT_STYLE, in_styles, one_style_only
 from pipelines import color
 from pipelines.decoding import resize_bilinear
@@ -36,6 +38,7 @@ class Colorizer:
         statistics: what a run records about itself; "mean_ab" is needed.
         path: where it was loaded from.
         styles: for a network that knows several, `predict` in each of them.
+        provenance: what its pictures say of their colours.
 
     Raises:
         ColorizerError: `statistics` holds no sane "mean_ab".
@@ -48,11 +51,13 @@ class Colorizer:
         statistics: Mapping[str, Any],
         path: Path | None = None,
         styles: Mapping[str, Predict] | None = None,
+        provenance: Provenance | None = None,
     ) -> None:
         self.image_size = image_size
         self.statistics = dict(statistics)
         self.path = path
         self.mean_ab = _mean_ab(statistics, path)
+        self.provenance = provenance or Provenance()
         self._predict = predict
         self._styles = dict(styles or {})
 
@@ -72,7 +77,12 @@ class Colorizer:
         if style not in self._styles:
             raise one_style_only(style, str(self.path or "this model"))
         return Colorizer(
-            self._styles[style], self.image_size, self.statistics, self.path, self._styles
+            self._styles[style],
+            self.image_size,
+            self.statistics,
+            self.path,
+            self._styles,
+            self.provenance.with_settings(style=style),
         )
 
     def predict_ab(self, lightness: np.ndarray) -> np.ndarray:
@@ -207,7 +217,7 @@ def load(path: str | Path | None = None) -> Colorizer:
             format is not installed.
     """
     if path is None:
-        return _of_network(*load_shipped(), None)
+        return _of_network(*load_shipped(), None, shipped_provenance())
     folder = Path(path)
     if not folder.is_dir():
         raise ColorizerError(f"{folder}: no such folder; a model is a run or an export")
@@ -223,15 +233,18 @@ def load(path: str | Path | None = None) -> Colorizer:
 
 
 def _load_run(folder: Path) -> Colorizer:
-    statistics = _read_statistics(folder / "statistics.json")
+    statistics = _read_json(folder / "statistics.json")
     model_path = folder / "model.keras"
     with _loading(model_path):
         model = keras.models.load_model(model_path, compile=False, safe_mode=True)
-    return _of_network(model, statistics, folder)
+    return _of_network(model, statistics, folder, Provenance(model.name, sha256_of(model_path)))
 
 
 def _of_network(
-    model: keras.Model, statistics: Mapping[str, Any], folder: Path | None
+    model: keras.Model,
+    statistics: Mapping[str, Any],
+    folder: Path | None,
+    provenance: Provenance,
 ) -> Colorizer:
     try:
         size = network_size(model)
@@ -241,18 +254,28 @@ def _of_network(
         name: compile_network(styled, size) for name, styled in in_styles(model, statistics).items()
     }
     predict = styles.get(DEFAULT_STYLE) or compile_network(model, size)
-    return Colorizer(predict, size, statistics, folder, styles)
+    if styles:
+        provenance = provenance.with_settings(style=DEFAULT_STYLE)
+    return Colorizer(predict, size, statistics, folder, styles, provenance)
 
 
 def _load_export(folder: Path) -> Colorizer:
-    statistics_path = folder / "assets.extra" / "statistics.json"
-    statistics = _read_statistics(statistics_path)
+    extra = folder / "assets.extra"
+    statistics_path = extra / "statistics.json"
+    statistics = _read_json(statistics_path)
     size = statistics.get("image_size")
     if not isinstance(size, int) or size < 1:
         raise ColorizerError(f'{statistics_path}: "image_size" must be a whole number, not {size}')
     with _loading(folder):
         predict = load_network(folder, size)
-    return Colorizer(predict, size, statistics, folder)
+    return Colorizer(predict, size, statistics, folder, provenance=_provenance(extra))
+
+
+def _provenance(extra: Path) -> Provenance:
+    # Exports of earlier versions say nothing of it.
+    path = extra / "export.json"
+    stated = _read_json(path).get("provenance") if path.is_file() else None
+    return Provenance.of_json(stated, str(path))
 
 
 def _highest_version(folder: Path) -> Path | None:
@@ -260,16 +283,16 @@ def _highest_version(folder: Path) -> Path | None:
     return max(versions, key=lambda entry: int(entry.name), default=None)
 
 
-def _read_statistics(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
-        statistics = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ColorizerError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise ColorizerError(f"{path}: is not JSON: {error}") from error
-    if not isinstance(statistics, dict):
+    if not isinstance(content, dict):
         raise ColorizerError(f"{path}: holds no JSON object")
-    return statistics
+    return content
 
 
 def _mean_ab(statistics: Mapping[str, Any], path: Path | None) -> tuple[float, float]:

@@ -117,6 +117,7 @@ class _Finishing:
 
     def __init__(self, colorizer: Colorizer, saturation: float, progress: _Progress) -> None:
         self._colorizer, self._saturation, self._progress = colorizer, saturation, progress
+        self._provenance = colorizer.provenance.with_settings(saturation=f"{saturation:g}")
         self._most = os.cpu_count() or 1
         self._threads = ThreadPoolExecutor(self._most, "finishing")
         self._at_work: deque[tuple[int, Future[None]]] = deque()
@@ -151,7 +152,11 @@ class _Finishing:
                 raise ab
             painted = self._colorizer.paint(photo.pixels, ab, saturation=self._saturation)
             write_photo(
-                Image.fromarray(painted), photo.target, exif=photo.exif, resolution=photo.resolution
+                Image.fromarray(painted),
+                photo.target,
+                exif=photo.exif,
+                resolution=photo.resolution,
+                provenance=self._provenance,
             )
         except PhotoError as error:
             self._progress.fail(error)

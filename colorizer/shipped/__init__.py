@@ -18,6 +18,7 @@ import numpy as np
 
 from colorizer import models
 from colorizer.files import read_verified
+from colorizer.images.provenance import Provenance
 from pipelines.errors import ColorizerError
 
 FOLDER = Path(__file__).resolve().parent
@@ -46,6 +47,16 @@ def load_shipped(folder: Path = FOLDER) -> tuple[keras.Model, dict[str, Any]]:
         raise ColorizerError(f"{folder / WEIGHTS}: does not hold the weights of the network")
     network.set_weights([array.astype(np.float32) for array in arrays])
     return network, manifest["statistics"]
+
+
+def shipped_provenance(folder: Path = FOLDER) -> Provenance:
+    """What pictures that the shipped network has coloured say of it.
+
+    Raises:
+        ColorizerError: there is no manifest, or it is damaged.
+    """
+    manifest = read_manifest(folder)
+    return Provenance(manifest["model"], manifest["sha256"])
 
 
 def read_manifest(folder: Path = FOLDER) -> dict[str, Any]:

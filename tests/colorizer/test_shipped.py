@@ -109,6 +109,9 @@ def test_a_manifest_that_does_not_fit_is_refused(packed, changed, message):
 def test_the_package_colours_without_a_model_of_one_s_own():
     loaded = colorizer.load()
     assert loaded.path is None and loaded.styles == ("faithful", "vivid")
+    told = loaded.provenance
+    assert (told.network, told.sha256) == ("lite", read_manifest()["sha256"])
+    assert told.settings == {"style": "faithful"}
     picture = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
     faithful, vivid = (loaded.colorize(picture, style=style) for style in loaded.styles)
     assert faithful.shape == picture.shape and (faithful != vivid).any()
