@@ -103,8 +103,9 @@ class ServingClient:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         try:
-            request = Request(self._model + path, data, headers)
-            with urlopen(request, timeout=self._timeout) as answer:
+            # The scheme was looked at once and for all.
+            request = Request(self._model + path, data, headers)  # noqa: S310
+            with urlopen(request, timeout=self._timeout) as answer:  # noqa: S310
                 return json.load(answer)
         except HTTPError as error:
             raise ServerError(f"{self._model}: {_message(error)}", error.code) from None
