@@ -103,8 +103,8 @@ def licence_of(name: str, components: dict[str, dict[str, Any]]) -> str:
     words = [one.get("expression") or _named(one.get("license", {})) for one in stated]
     if any(words):
         return "; ".join(filter(None, words))
-    text = importlib.metadata.metadata(name).get("License", "").strip()
-    return _IN_A_FILE.get(name) or text.partition("\n")[0]
+    text = str(importlib.metadata.metadata(name).json.get("license", ""))
+    return _IN_A_FILE.get(name) or text.strip().partition("\n")[0]
 
 
 def is_allowed(licence: str) -> bool:
@@ -121,7 +121,9 @@ def _named(licence: dict[str, str]) -> str:
 
 
 def _licence_faults(sbom: dict[str, Any]) -> Iterator[str]:
-    components = {canonicalize_name(one["name"]): one for one in sbom["components"]}
+    components: dict[str, dict[str, Any]] = {
+        canonicalize_name(one["name"]): one for one in sbom["components"]
+    }
     licences = {name: licence_of(name, components) for name in sorted(needed(PACKAGE, EXTRAS))}
     counted = Counter(
         licence.removeprefix("License :: OSI Approved :: ") for licence in licences.values()
