@@ -20,24 +20,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.sax.saxutils import escape
 
 from pipelines.errors import ColorizerError
-
-if TYPE_CHECKING:
-    from PIL import Image
+from pipelines.machine_made import REMARK, SOURCE_TYPE_END
 
 NAME = "photo-colorizer"
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-# Whatever else a model made says of itself by IPTC's terms ends so.
-_MADE_BY_MODELS = b"rainedAlgorithmicMedia"
-
-REMARK = (
-    "The colours of this picture are invented by a neural network: they are guesses, and no "
-    "evidence of what the true colours were."
-)
-
 _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
  <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -170,27 +160,10 @@ def encoded_png_chunks(provenance: Provenance) -> bytes:
 
 def marked_png(png: bytes, provenance: Provenance) -> bytes:
     """Has a PNG file say so; one that does already stays as it is."""
-    if _MADE_BY_MODELS in png[: png.find(b"IDAT")]:
+    if SOURCE_TYPE_END in png[: png.find(b"IDAT")]:
         return png
     head, rest = png[:PNG_HEADER_BYTES], png[PNG_HEADER_BYTES:]
     return head + encoded_png_chunks(provenance) + rest
-
-
-def is_machine_made(image: "Image.Image") -> bool:
-    """Whether an opened picture says that a model has made its colours, or all of it."""
-    xmp = image.info.get("xmp", b"")
-    if isinstance(xmp, str):
-        xmp = xmp.encode(errors="replace")
-    if _MADE_BY_MODELS in xmp:
-        return True
-    # What another program has left of it: XMP is lost more easily than comments.
-    comments = (image.info.get(name, b"") for name in ("comment", "Comment"))
-    remark = REMARK.encode()
-    return any(
-        remark in (comment.encode(errors="replace") if isinstance(comment, str) else comment)
-        for comment in comments
-        if isinstance(comment, str | bytes)
-    )
 
 
 def _printable(text: str) -> str:

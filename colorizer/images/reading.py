@@ -13,8 +13,8 @@ from PIL import Image, UnidentifiedImageError
 from colorizer.images.conversion import to_srgb, upright
 from colorizer.images.formats import HEAD_BYTES, kind_of
 from colorizer.images.metadata import kept_exif, kept_resolution
-from colorizer.images.provenance import is_machine_made
 from pipelines.errors import ColorizerError, PhotoError
+from pipelines.machine_made import is_machine_made
 from pipelines.photo_files import MAX_PIXELS
 
 _limit_lock = threading.Lock()

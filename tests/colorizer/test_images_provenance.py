@@ -12,10 +12,12 @@ from PIL import Image
 
 from colorizer.images import provenance
 from colorizer.images.metadata import with_software
-from colorizer.images.provenance import Provenance, encoded_png_chunks, is_machine_made, marked_png
+from colorizer.images.provenance import Provenance, encoded_png_chunks, marked_png
 from colorizer.images.reading import decode_photo
 from colorizer.images.writing import write_photo
-from pipelines.errors import ColorizerError
+from pipelines.errors import ColorizerError, PhotoError
+from pipelines.machine_made import is_machine_made
+from pipelines.photo_files import inspect_header
 
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
 EVENT = "{http://ns.adobe.com/xap/1.0/sType/ResourceEvent#}"
@@ -73,6 +75,14 @@ def test_a_picture_that_says_so_is_noted_when_it_is_read(
         image.info.pop("Comment", None)
         assert not is_machine_made(image)
     assert decode_photo(io.BytesIO(_png(picture)), "own").notes == ()
+
+
+def test_invented_colours_are_no_truth_to_learn_from(picture: Image.Image, tmp_path: Path) -> None:
+    picture.save(tmp_path / "own.jpg")
+    write_photo(picture, tmp_path / "coloured.jpg")
+    assert inspect_header(tmp_path / "own.jpg").orientation == 1
+    with pytest.raises(PhotoError, match="says that a model has made its colours"):
+        inspect_header(tmp_path / "coloured.jpg")
 
 
 def test_pictures_of_other_generators_are_noted_too(picture: Image.Image) -> None:
