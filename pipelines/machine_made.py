@@ -1,6 +1,9 @@
 """Pictures that say that a model has made their colours: no truth to learn or to measure by."""
 
-from PIL import Image
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 REMARK = (
     "The colours of this picture are invented by a neural network: they are guesses, and no "
@@ -12,7 +15,7 @@ REMARK = (
 SOURCE_TYPE_END = b"rainedAlgorithmicMedia"
 
 
-def is_machine_made(image: Image.Image) -> bool:
+def is_machine_made(image: "Image.Image") -> bool:
     """Whether an opened picture says that a model has made its colours, or all of it.
 
     It says so in XMP, or, where a program has dropped that, in our own comment.

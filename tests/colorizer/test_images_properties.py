@@ -38,7 +38,7 @@ def pictures(draw, mode: str) -> Image.Image:
     values = draw(arrays(np.uint8, shape))
     if mode in ("1", "P"):
         return Image.fromarray(values).convert(mode)
-    return Image.fromarray(values, mode=mode) if mode == "CMYK" else Image.fromarray(values)
+    return Image.frombytes(mode, (width, height), values.tobytes())
 
 
 def as_seen(image: Image.Image) -> np.ndarray:
@@ -95,7 +95,7 @@ def test_what_is_written_is_read_again(image, resolution):
             assert abs(photo.resolution - resolution) <= 0.02
         apart = np.abs(np.asarray(photo.image).astype(int) - np.asarray(image))
         # Of JPEG even noise keeps its mean.
-        assert apart.max() == 0 if name.suffix == ".png" else apart.mean() < 6
+        assert apart.max() == 0 if name.suffix == ".png" else apart.mean() < 12
         again = io.BytesIO()
         encode_photo(image, again, name, resolution=resolution, provenance=provenance)
         assert again.getvalue() == file.getvalue()
