@@ -51,7 +51,9 @@ def measure(arguments: Arguments) -> None:
     from pipelines.color import AB_RANGE
     from pipelines.preparation import prepare_photos
 
-    generator = keras.models.load_model(arguments.model / "model.keras", compile=False)
+    generator = keras.models.load_model(
+        arguments.model / "model.keras", compile=False, safe_mode=True
+    )
     processor, grower = split_dcgan_generator(generator)
     stddev = generator.get_layer("latent").stddev
     prepared = prepare_photos(

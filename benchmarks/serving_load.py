@@ -90,13 +90,13 @@ def measure(arguments: Arguments) -> int:
 
     with tempfile.TemporaryDirectory() as folder:
         base = export_run(None, Path(folder)).parent
-        good = _good_requests(arguments, base / "1")
-        bad = [Request(body) for body in _bad_bodies(good[0].body)]
+        good = good_requests(arguments.photos, arguments.count, base / "1")
+        bad = bad_requests(good[0].body)
         with served(base, *batching_flags(Path(folder))) as process:
             return _under_load(arguments, process, good, bad)
 
 
-def _good_requests(arguments: Arguments, model: Path) -> list[Request]:
+def good_requests(photos: Path, count: int, model: Path) -> list[Request]:
     """Photos at their own size and at three times it, with what the SavedModel makes of them."""
     import tensorflow as tf
 
@@ -105,7 +105,7 @@ def _good_requests(arguments: Arguments, model: Path) -> list[Request]:
     loaded = tf.saved_model.load(str(model))
     colour = loaded.signatures["serving_default"]
     requests = []
-    for path in choose_jpegs(arguments.photos, arguments.count):
+    for path in choose_jpegs(photos, count):
         for photo in (path.read_bytes(), _enlarged(path)):
             made = colour(image_bytes=tf.constant([photo]))["colorized_bytes"].numpy()[0]
             requests.append(Request(photo_body(photo), _pixels(made)))
@@ -120,9 +120,10 @@ def _enlarged(path: Path) -> bytes:
     return encoded.getvalue()
 
 
-def _bad_bodies(good: bytes) -> list[bytes]:
+def bad_requests(good: bytes) -> list[Request]:
+    """What a server must refuse, made from the body of a good request."""
     cut = json.loads(good)["instances"][0]["b64"]
-    return [
+    bodies = [
         good[: len(good) // 2],
         b"",
         photo_body(b"no photo"),
@@ -130,28 +131,61 @@ def _bad_bodies(good: bytes) -> list[bytes]:
         json.dumps({"signature_name": "none", "instances": [1]}).encode(),
         json.dumps({"instances": [{"b64": "%%%"}]}).encode(),
     ]
+    return [Request(body) for body in bodies]
+
+
+class Crowd:
+    """Clients that ask at random, each the next thing as soon as it has its answer.
+
+    Args:
+        process: the server.
+        good, bad: what is asked.
+        bad_share: share of the bad.
+        ends: until when, by the monotonic clock.
+
+    Attributes:
+        tally: what came back.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        good: list[Request],
+        bad: list[Request],
+        bad_share: float,
+        ends: float,
+    ) -> None:
+        self._process, self._good, self._bad = process, good, bad
+        self._bad_share, self._ends = bad_share, ends
+        self.tally = Tally()
+
+    def ask(self, number: int) -> None:
+        """Is client number `number`, in the calling thread."""
+        chance, client = random.Random(number), Client(self._process.address)
+        while time.monotonic() < self._ends:
+            wrong = chance.random() < self._bad_share
+            request = chance.choice(self._bad if wrong else self._good)
+            self.tally.take(request, client.post(request.body))
 
 
 def _under_load(
     arguments: Arguments, process: Process, good: list[Request], bad: list[Request]
 ) -> int:
-    tally, memory, files = Tally(), [], []
+    memory, files = [], []
     ends = time.monotonic() + arguments.seconds
+    crowd = Crowd(process, good, bad, arguments.bad_share, ends)
 
-    def ask(number: int) -> None:
+    def work(number: int) -> None:
         if number == arguments.clients:
             while time.monotonic() < ends:
                 memory.append(process.resident_mebibytes())
                 files.append(process.open_files())
                 time.sleep(0.5)
-            return
-        chance, client = random.Random(number), Client(process.address)
-        while time.monotonic() < ends:
-            request = chance.choice(bad if chance.random() < arguments.bad_share else good)
-            tally.take(request, client.post(request.body))
+        else:
+            crowd.ask(number)
 
-    together(arguments.clients + 1, ask)
-    return _told(arguments, tally, memory, files)
+    together(arguments.clients + 1, work)
+    return _told(arguments, crowd.tally, memory, files)
 
 
 def _told(arguments: Arguments, tally: Tally, memory: list[float], files: list[int]) -> int:

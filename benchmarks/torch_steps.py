@@ -210,7 +210,7 @@ class TorchSide:
         """Takes weights and photos of `KerasSide.export`, and gives how far outputs differ."""
         import numpy as np
 
-        with np.load(file) as stored:
+        with np.load(file, allow_pickle=False) as stored:
             arrays = dict(stored)
         pictures = {name: _turned(arrays[name]) for name in ("lightness", "ab")}
         self._batch = self._laid_out(pictures["lightness"], pictures["ab"])

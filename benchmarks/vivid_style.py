@@ -60,7 +60,9 @@ def measure(arguments: Arguments) -> None:
     if arguments.model is None:
         network, statistics = load_shipped()
     else:
-        network = keras.models.load_model(arguments.model / "model.keras", compile=False)
+        network = keras.models.load_model(
+            arguments.model / "model.keras", compile=False, safe_mode=True
+        )
         statistics = json.loads((arguments.model / "statistics.json").read_text())
     if not predicts_classes(network):
         raise ColorizerError(f"{arguments.model}: predicts no classes of colours")

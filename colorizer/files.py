@@ -48,6 +48,19 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, hexadecimal.
+
+    Raises:
+        ColorizerError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ColorizerError(f"{path}: {error.strerror or error}") from error
+
+
 def read_verified(path: Path, sha256: str) -> bytes:
     """Reads a file whose SHA-256, hexadecimal, is known.
 

@@ -17,6 +17,7 @@ from colorizer.guidance.networks import USUAL, Network, Wish
 from colorizer.guidance.palette import Palette
 from colorizer.guidance.propagation import MOST_HINTS, with_hints
 from colorizer.images.conversion import to_srgb, upright
+from colorizer.images.provenance import Provenance
 from colorizer.model_files import read_model
 from colorizer.runtimes import Predict
 from pipelines import color
@@ -37,6 +38,7 @@ class Colorizer:
         path: where it was loaded from.
         network: what else it can answer; left out: palettes alone.
         wish: which of its answers `predict` gives.
+        provenance: what its pictures say of their colours.
 
     Raises:
         ColorizerError: `statistics` holds no sane "mean_ab".
@@ -50,11 +52,13 @@ class Colorizer:
         path: Path | None = None,
         network: Network | None = None,
         wish: Wish = USUAL,
+        provenance: Provenance | None = None,
     ) -> None:
         self.image_size = image_size
         self.statistics = dict(statistics)
         self.path = path
         self.mean_ab = _mean_ab(statistics, path)
+        self.provenance = provenance or Provenance()
         self._predict = predict
         self._network = network or Network(predict, str(path or "this model"))
         self._wish = wish
@@ -93,7 +97,15 @@ class Colorizer:
         if wish == self._wish:
             return self
         predict = self._network.answering(wish)
-        return Colorizer(predict, self.image_size, self.statistics, self.path, self._network, wish)
+        return Colorizer(
+            predict,
+            self.image_size,
+            self.statistics,
+            self.path,
+            self._network,
+            wish,
+            self.provenance.with_settings(**wish.settings),
+        )
 
     def predict_ab(self, lightness: np.ndarray) -> np.ndarray:
         """Predicts colour for lightness of any size.
@@ -262,7 +274,14 @@ def load(path: str | Path | None = None) -> Colorizer:
     """
     model = read_model(path)
     predict = model.network.answering(USUAL)
-    return Colorizer(predict, model.image_size, model.statistics, model.path, model.network)
+    return Colorizer(
+        predict,
+        model.image_size,
+        model.statistics,
+        model.path,
+        model.network,
+        provenance=model.provenance,
+    )
 
 
 def _mean_ab(statistics: Mapping[str, Any], path: Path | None) -> tuple[float, float]:

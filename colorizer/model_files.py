@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 
 import keras
 
+from colorizer.files import sha256_of
 from colorizer.guidance.networks import Network, network_in_use
+from colorizer.images.provenance import Provenance
 from colorizer.models import network_size
 from colorizer.runtimes import NETWORK_FILES, format_of, load_network
-from colorizer.shipped import load_shipped
+from colorizer.shipped import load_shipped, shipped_provenance
+from colorizer.styles import DEFAULT_STYLE
 from pipelines.errors import ColorizerError
 
 
@@ -23,12 +26,14 @@ class TrainedModel(NamedTuple):
         image_size: S, the side of the square that it sees, in pixels.
         statistics: what its run recorded about itself.
         path: its folder; None for the weights that ship with the package.
+        provenance: what its pictures say of their colours.
     """
 
     network: Network
     image_size: int
     statistics: Mapping[str, Any]
     path: Path | None
+    provenance: Provenance
 
 
 def read_model(path: str | Path | None) -> TrainedModel:
@@ -39,7 +44,7 @@ def read_model(path: str | Path | None) -> TrainedModel:
             format is not installed.
     """
     if path is None:
-        return _of_network(*load_shipped(), None)
+        return _of_network(*load_shipped(), None, shipped_provenance())
     folder = Path(path)
     if not folder.is_dir():
         raise ColorizerError(f"{folder}: no such folder; a model is a run or an export")
@@ -55,33 +60,47 @@ def read_model(path: str | Path | None) -> TrainedModel:
 
 
 def _load_run(folder: Path) -> TrainedModel:
-    statistics = _read_statistics(folder / "statistics.json")
+    statistics = _read_json(folder / "statistics.json")
     model_path = folder / "model.keras"
     with _loading(model_path):
         model = keras.models.load_model(model_path, compile=False, safe_mode=True)
-    return _of_network(model, statistics, folder)
+    return _of_network(model, statistics, folder, Provenance(model.name, sha256_of(model_path)))
 
 
 def _of_network(
-    model: keras.Model, statistics: Mapping[str, Any], folder: Path | None
+    model: keras.Model,
+    statistics: Mapping[str, Any],
+    folder: Path | None,
+    provenance: Provenance,
 ) -> TrainedModel:
     try:
         size = network_size(model)
     except ValueError as error:
         raise ColorizerError(f"{folder or 'the shipped weights'}: {error}") from error
     network = network_in_use(model, statistics, size, str(folder or "the shipped network"))
-    return TrainedModel(network, size, statistics, folder)
+    if network.styles:
+        provenance = provenance.with_settings(style=DEFAULT_STYLE)
+    return TrainedModel(network, size, statistics, folder, provenance)
 
 
 def _load_export(folder: Path) -> TrainedModel:
-    statistics_path = folder / "assets.extra" / "statistics.json"
-    statistics = _read_statistics(statistics_path)
+    extra = folder / "assets.extra"
+    statistics_path = extra / "statistics.json"
+    statistics = _read_json(statistics_path)
     size = statistics.get("image_size")
     if not isinstance(size, int) or size < 1:
         raise ColorizerError(f'{statistics_path}: "image_size" must be a whole number, not {size}')
     with _loading(folder):
         predict = load_network(folder, size)
-    return TrainedModel(Network(predict, str(folder)), size, statistics, folder)
+    network = Network(predict, str(folder))
+    return TrainedModel(network, size, statistics, folder, _provenance(extra))
+
+
+def _provenance(extra: Path) -> Provenance:
+    # Exports of earlier versions say nothing of it.
+    path = extra / "export.json"
+    stated = _read_json(path).get("provenance") if path.is_file() else None
+    return Provenance.of_json(stated, str(path))
 
 
 def _highest_version(folder: Path) -> Path | None:
@@ -89,16 +108,16 @@ def _highest_version(folder: Path) -> Path | None:
     return max(versions, key=lambda entry: int(entry.name), default=None)
 
 
-def _read_statistics(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
-        statistics = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ColorizerError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise ColorizerError(f"{path}: is not JSON: {error}") from error
-    if not isinstance(statistics, dict):
+    if not isinstance(content, dict):
         raise ColorizerError(f"{path}: holds no JSON object")
-    return statistics
+    return content
 
 
 @contextmanager

@@ -3,13 +3,14 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zipfile import BadZipFile
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from colorizer.command import import_tensorflow, note, parse, run
-from colorizer.files import write_json
+from colorizer.files import sha256_of, write_json
+from colorizer.images.provenance import Provenance
 from models_export.versions import EXTRA, check_place, publish
 from pipelines.errors import ColorizerError, UsageError
 
@@ -17,6 +18,21 @@ if TYPE_CHECKING:
     import keras
 
     from models_export.conversion import NetworkFormat
+
+
+class Source(NamedTuple):
+    """What is exported.
+
+    Attributes:
+        model: the network, in the style that was asked for.
+        statistics: of its run.
+        provenance: what its pictures say of their colours.
+    """
+
+    model: "keras.Model"
+    statistics: dict[str, Any]
+    provenance: Provenance
+
 
 ExportFormat = Literal["saved_model", "litert", "onnx"]
 Quantization = Literal["float16", "int8"]
@@ -104,19 +120,12 @@ def export_run(
         name = f"colorizer{behind}" + (f"_{quantize}" if quantize else "")
     check_place(output, name, version)
     _check_base(output / name, export_format)
-    from colorizer.shipped import load_shipped
-    from colorizer.styles import in_style
-
-    model, statistics = load_shipped() if run is None else _of_run(run)
-    title = str(run or "the shipped weights")
-    model = in_style(model, statistics, style, title)
-    note(f"exporting {title}")
+    source = _source(run, style)
+    note(f"exporting {run or 'the shipped weights'}")
     if export_format == "saved_model":
-        fill = partial(_fill, model, statistics, name)
+        fill = partial(_fill, source, name)
     else:
-        fill = partial(
-            _fill_with_network, model, statistics, name, export_format, quantize, calibration
-        )
+        fill = partial(_fill_with_network, source, name, export_format, quantize, calibration)
     return publish(output, name, version, fill)
 
 
@@ -140,6 +149,22 @@ def _check_base(models: Path, export_format: ExportFormat) -> None:
             raise UsageError(f"{models}: holds versions of another format: give another --name")
 
 
+def _source(run: Path | None, style: str | None) -> Source:
+    from colorizer.shipped import load_shipped, shipped_provenance
+    from colorizer.styles import DEFAULT_STYLE, in_style
+
+    if run is None:
+        provenance = shipped_provenance()
+        model, statistics = load_shipped()
+    else:
+        model, statistics = _of_run(run)
+        provenance = Provenance(model.name, sha256_of(run / "model.keras"))
+    styled = in_style(model, statistics, style, str(run or "the shipped weights"))
+    if styled is not model:
+        provenance = provenance.with_settings(style=style or DEFAULT_STYLE)
+    return Source(styled, statistics, provenance)
+
+
 def _of_run(run: Path) -> tuple["keras.Model", dict[str, Any]]:
     for required in ("model.keras", "statistics.json"):
         if not (run / required).is_file():
@@ -148,12 +173,13 @@ def _of_run(run: Path) -> tuple["keras.Model", dict[str, Any]]:
     return model, _checked_statistics(run / "statistics.json", model.input_shape[1])
 
 
-def _fill(model: "keras.Model", statistics: dict[str, Any], name: str, folder: Path) -> None:
+def _fill(source: Source, name: str, folder: Path) -> None:
     from models_export.signatures import write_saved_model
     from models_export.verification import TOLERANCES, UNITS, verify
     from models_export.warmup import example_requests, write_warmup
 
-    write_saved_model(model, folder)
+    model, statistics, provenance = source
+    write_saved_model(model, folder, provenance)
     note("verifying: reloading it and comparing it with the Keras model")
     differences = verify(folder, model)
     for signature, difference in differences.items():
@@ -164,12 +190,11 @@ def _fill(model: "keras.Model", statistics: dict[str, Any], name: str, folder: P
     write_warmup(folder, name, example_requests(model.input_shape[1]))
     extra = folder / EXTRA
     write_json(extra / "statistics.json", statistics)
-    write_json(extra / "export.json", _description(name, differences))
+    write_json(extra / "export.json", _description(name, provenance, differences))
 
 
 def _fill_with_network(
-    model: "keras.Model",
-    statistics: dict[str, Any],
+    source: Source,
     name: str,
     network_format: "NetworkFormat",
     quantize: Quantization | None,
@@ -179,6 +204,7 @@ def _fill_with_network(
     from models_export.conversion import calibration_photos, write_network
     from models_export.verification import NETWORK_TOLERANCES, verify_network
 
+    model, statistics, provenance = source
     photos = None if calibration is None else calibration_photos(calibration, model)
     path = write_network(model, folder, network_format, quantize, photos)
     note("verifying: running it and comparing it with the Keras model")
@@ -189,7 +215,7 @@ def _fill_with_network(
     )
     write_json(folder / EXTRA / "statistics.json", statistics)
     description = {
-        **_versions(name),
+        **_origin(name, provenance),
         "format": network_format,
         "quantize": quantize,
         "calibration_photos": None if photos is None else len(photos),
@@ -202,21 +228,28 @@ def _fill_with_network(
     write_json(folder / EXTRA / "export.json", description)
 
 
-def _versions(name: str) -> dict[str, str]:
+def _origin(name: str, provenance: Provenance) -> dict[str, Any]:
     import keras
     import tensorflow as tf
 
-    return {"name": name, "tensorflow": tf.__version__, "keras": keras.__version__}
+    return {
+        "name": name,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "provenance": provenance.as_json(),
+    }
 
 
-def _description(name: str, differences: dict[str, float]) -> dict[str, Any]:
+def _description(
+    name: str, provenance: Provenance, differences: dict[str, float]
+) -> dict[str, Any]:
     from models_export.verification import HINTS, INPUTS, OUTPUTS, TOLERANCES, UNITS
 
     described: dict[str, Any] = {name: _named(put) for name, put in INPUTS.items()}
     described["colorize_hinted"] = [described["colorize_hinted"], _named(HINTS)]
 
     return {
-        **_versions(name),
+        **_origin(name, provenance),
         "signatures": {
             signature: {
                 "input": described[signature],

@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from colorizer.guidance.propagation import with_hints
+from colorizer.images.provenance import PNG_HEADER_BYTES, Provenance, encoded_png_chunks
 from colorizer.models import network_size
 from pipelines import color
 from pipelines.decoding import resize_bilinear
@@ -32,6 +33,10 @@ PNG_COMPRESSION = 3
 class Signatures:
     """The functions behind the signatures, around one network of fixed input size.
 
+    Args:
+        model: the network.
+        provenance: what the PNG files that it gives say of their colours.
+
     Attributes:
         image_size: side of the square that the network sees, in pixels.
 
@@ -39,8 +44,9 @@ class Signatures:
         ValueError: `model` does not map [N, S, S, 1] to [N, S, S, 2] with a fixed S.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, provenance: Provenance | None = None) -> None:
         self.image_size = network_size(model)
+        self._remarks = encoded_png_chunks(provenance or Provenance())
 
         # A function of its own: the signatures share one copy of the network in the graph.
         @tf.function(
@@ -83,10 +89,11 @@ class Signatures:
         it before. One file that is damaged fails the whole batch (`InvalidArgumentError`).
 
         Returns:
-            `colorized_bytes`: string [N], 8-bit RGB PNG of the original sizes and lightness.
+            `colorized_bytes`: string [N], 8-bit RGB PNG of the original sizes and lightness. They
+            say that their colours are invented (`colorizer.images.provenance`).
         """
         small, pixels = self._decoded(image_bytes)
-        return {"colorized_bytes": _painted(pixels, self._ab_of_small(small))}
+        return {"colorized_bytes": self._painted(pixels, self._ab_of_small(small))}
 
     def colorize_hinted(self, image_bytes: Tensor, hints: Tensor) -> dict[str, Tensor]:
         """Colours `image_bytes` as `colorize_bytes` does, and bends the colours towards `hints`.
@@ -116,7 +123,9 @@ class Signatures:
             parallel_iterations=PARALLEL_PICTURES,
             fn_output_signature=tf.TensorSpec([None, None, 2], tf.float32),
         )
-        return {"colorized_bytes": _painted(pixels, tf.ensure_shape(bent, [None, size, size, 2]))}
+        return {
+            "colorized_bytes": self._painted(pixels, tf.ensure_shape(bent, [None, size, size, 2]))
+        }
 
     def _decoded(self, image_bytes: Tensor) -> tuple[Tensor, Tensor]:
         """Decodes files [N].
@@ -143,6 +152,27 @@ class Signatures:
         )
         return small, pixels
 
+    def _painted(self, pixels: Tensor, ab: Tensor) -> Tensor:
+        """Lays ab [N, S, S, 2] on pictures as `_decoded` gives them; gives PNG files [N]."""
+
+        def finish(pixels_and_ab: tuple[Tensor, Tensor]) -> Tensor:
+            pixels, ab = pixels_and_ab
+            colorized = _lay_on(_parsed(pixels)[None], ab[None])[0]
+            return self._marked(tf.io.encode_png(colorized, compression=PNG_COMPRESSION))
+
+        return tf.map_fn(
+            finish,
+            (pixels, ab),
+            parallel_iterations=PARALLEL_PICTURES,
+            fn_output_signature=tf.TensorSpec([], tf.string),
+        )
+
+    def _marked(self, png: Tensor) -> Tensor:
+        """Puts what the picture says of itself behind its header."""
+        head = tf.strings.substr(png, 0, PNG_HEADER_BYTES)
+        rest = tf.strings.substr(png, PNG_HEADER_BYTES, tf.int32.max)
+        return tf.strings.join([head, tf.constant(self._remarks), rest])
+
     def _ab_of_small(self, rgb: Tensor) -> Tensor:
         """Predicts ab [N, S, S, 2] for RGB [N, S, S, 3] in [0, 255], of the network's size."""
         lightness, _ = color.rgb_to_lightness_ab(rgb / 255.0)
@@ -154,13 +184,20 @@ class Signatures:
         return tf.ensure_shape(resize_bilinear(pictures, (size, size)), [None, size, size, None])
 
 
-def write_saved_model(model: keras.Model, folder: Path) -> None:
+def write_saved_model(
+    model: keras.Model, folder: Path, provenance: Provenance | None = None
+) -> None:
     """Writes `model` with all signatures as a SavedModel into `folder`.
+
+    Args:
+        model: the network.
+        folder: where to.
+        provenance: see `Signatures`.
 
     Raises:
         ValueError: `model` does not map [N, S, S, 1] to [N, S, S, 2] with a fixed S.
     """
-    functions = Signatures(model)
+    functions = Signatures(model, provenance)
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(
@@ -192,22 +229,6 @@ def write_saved_model(model: keras.Model, folder: Path) -> None:
 
 def _parsed(pixels: Tensor) -> Tensor:
     return tf.ensure_shape(tf.io.parse_tensor(pixels, tf.uint8), [None, None, 3])
-
-
-def _painted(pixels: Tensor, ab: Tensor) -> Tensor:
-    """Lays ab [N, S, S, 2] on pictures as `_decoded` gives them; gives PNG files [N]."""
-
-    def finish(pixels_and_ab: tuple[Tensor, Tensor]) -> Tensor:
-        pixels, ab = pixels_and_ab
-        colorized = _lay_on(_parsed(pixels)[None], ab[None])[0]
-        return tf.io.encode_png(colorized, compression=PNG_COMPRESSION)
-
-    return tf.map_fn(
-        finish,
-        (pixels, ab),
-        parallel_iterations=PARALLEL_PICTURES,
-        fn_output_signature=tf.TensorSpec([], tf.string),
-    )
 
 
 def _lay_on(rgb: Tensor, ab: Tensor) -> Tensor:

@@ -151,7 +151,7 @@ def load_summary(records: Path, image_size: int, fingerprint: str) -> Summary | 
         rejected = {int(index): reason for index, reason in content["rejected"].items()}
         mean_ab = {int(index): (a, b) for index, (a, b) in content["mean_ab"].items()}
         size = photos_file(records).stat().st_size
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     whole = size == len(mean_ab) * record_bytes(image_size)
     return Summary(rejected, mean_ab) if whole else None

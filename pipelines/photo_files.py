@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from pipelines.errors import PhotoError
+from pipelines.machine_made import is_machine_made
 
 JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
 # The most pixels that a file may claim: above the largest phone cameras (16320 x 12240), and
@@ -75,8 +76,8 @@ def inspect_header(path: Path) -> PhotoFile:
     """Reads the header of a JPEG file.
 
     Raises:
-        PhotoError: the file is empty, unreadable, no JPEG whatever its name says, or claims more
-            than `MAX_PIXELS` pixels.
+        PhotoError: the file is empty, unreadable, no JPEG whatever its name says, claims more
+            than `MAX_PIXELS` pixels, or says that a model has made its colours.
     """
     with _told_of(path):
         return _inspected(path, path, path.stat().st_size)
@@ -130,6 +131,8 @@ def _checked_orientation(path: Path, image: Image.Image) -> int:
         raise PhotoError(path, f"named JPEG but holds {image.format}")
     if image.width * image.height > MAX_PIXELS:
         raise PhotoError(path, _too_large())
+    if is_machine_made(image):
+        raise PhotoError(path, "says that a model has made its colours")
     orientation = image.getexif().get(EXIF_ORIENTATION_TAG, 1)
     return orientation if orientation in range(1, 9) else 1
 

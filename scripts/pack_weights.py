@@ -2,7 +2,8 @@
 
 Weights become float16, which halves them; how much that changes the colours is printed and kept in
 the manifest. The manifest also keeps the run's configuration and, from the JSON that
-`colorizer.evaluate` writes, the figures.
+`colorizer.evaluate` writes, the figures. It is signed with the key that --sign names; without one
+with a key that is made for it and kept nowhere.
 
 Example: python scripts/pack_weights.py --run runs/lite --figures faithful.json vivid.json
 """
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from colorizer.command import import_tensorflow, note, parse, run
 from colorizer.config import FitConfig, load_config
 from colorizer.files import replacing, write_json
-from pipelines.errors import ColorizerError
+from pipelines.errors import ColorizerError, UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -35,17 +36,20 @@ class Arguments(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    run: Path
-    """Folder of the run."""
+    run: Path | None = None
+    """Folder of the run. Left out: nothing is packed, and what lies in OUTPUT is signed anew."""
     earlier: tuple[Path, ...] = ()
     """Runs that it started from, the first one first: their configurations are kept too."""
     figures: tuple[Path, ...] = ()
     """Files that colorizer.evaluate --json wrote about it."""
     output: Path = SHIPPED
     """Folder to write to."""
+    sign: Path | None = None
+    """A private key, as openssl genpkey -algorithm ed25519 writes it. Left out: a new one, kept
+    nowhere."""
 
 
-def pack(arguments: Arguments) -> float:
+def pack(arguments: Arguments, run: Path) -> float:
     """Writes weights and manifest; returns how much float16 changes ab, in Lab units.
 
     Raises:
@@ -55,12 +59,12 @@ def pack(arguments: Arguments) -> float:
 
     from colorizer.shipped import MANIFEST, WEIGHTS
 
-    network = keras.models.load_model(arguments.run / "model.keras", compile=False, safe_mode=True)
-    configs = [load_config(path / "config.json") for path in (*arguments.earlier, arguments.run)]
+    network = keras.models.load_model(run / "model.keras", compile=False, safe_mode=True)
+    configs = [load_config(path / "config.json") for path in (*arguments.earlier, run)]
     halves = [np.asarray(weight, np.float16) for weight in network.weights]
     difference = _difference(network, halves)
     if not difference <= TOLERANCE:
-        raise ColorizerError(f"{arguments.run}: float16 changes ab by {difference:.2g} Lab units")
+        raise ColorizerError(f"{run}: float16 changes ab by {difference:.2g} Lab units")
     weights = arguments.output / WEIGHTS
     with replacing(weights) as beside:
         np.savez(beside, *halves)
@@ -68,13 +72,28 @@ def pack(arguments: Arguments) -> float:
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "model": configs[-1].model,
         "arguments": configs[-1].network_arguments(),
-        "statistics": json.loads((arguments.run / "statistics.json").read_text(encoding="utf-8")),
+        "statistics": json.loads((run / "statistics.json").read_text(encoding="utf-8")),
         "float16_changes_ab_by": round(difference, 4),
         "stages": [*_stages_before(configs[0]), *(_stage(config) for config in configs)],
         "figures": [_figures(path) for path in arguments.figures],
     }
     write_json(arguments.output / MANIFEST, manifest)
     return difference
+
+
+def sign_manifest(output: Path, key: Path | None) -> str:
+    """Signs the manifest in `output`; gives the fingerprint of the key.
+
+    Raises:
+        ColorizerError: the key cannot be read, or there is no manifest.
+    """
+    from colorizer.shipped import MANIFEST
+    from colorizer.shipped.signing import new_private_key, read_private_key, sign
+
+    private = new_private_key() if key is None else read_private_key(key)
+    if not (output / MANIFEST).is_file():
+        raise ColorizerError(f"{output}: holds no {MANIFEST} to sign")
+    return sign(output / MANIFEST, private)
 
 
 def _difference(network: "keras.Model", halves: list[np.ndarray]) -> float:
@@ -123,9 +142,15 @@ def main() -> None:
 
 def _command() -> None:
     arguments = parse(Arguments, prog="python scripts/pack_weights.py", description=__doc__ or "")
+    if arguments.run is None and arguments.sign is None:
+        raise UsageError("give --run to pack, or --sign to sign what is packed")
     import_tensorflow()
-    difference = pack(arguments)
-    note(f"float16 changes ab by {difference:.2g} Lab units at most")
+    if arguments.run is not None:
+        difference = pack(arguments, arguments.run)
+        note(f"float16 changes ab by {difference:.2g} Lab units at most")
+    fingerprint = sign_manifest(arguments.output, arguments.sign)
+    kept = "" if arguments.sign else ", which is kept nowhere"
+    note(f"signed; SHA-256 of the key{kept}: {fingerprint}")
     print(arguments.output)
 
 

@@ -13,6 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
 import tensorflow as tf
+from hypothesis import HealthCheck, settings
 
 # Two devices have to be asked for before TensorFlow first computes: for the tests of training on
 # several. Everything else runs on the first, as it would on one.
@@ -21,6 +22,20 @@ tf.config.set_logical_device_configuration(
 )
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes up few examples for property tests, and many with --slow; the same ones each time."""
+    few = "not slow" in config.option.markexpr
+    settings.register_profile(
+        "here",
+        max_examples=60 if few else 1500,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    settings.load_profile("here")
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,14 @@ def test_wheel_holds_every_module_and_command(tmp_path):
     source = {
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES
-        for pattern in ("*.py", "py.typed", "manifest.json", "weights.npz", "MODEL_CARD.md")
+        for pattern in (
+            "*.py",
+            "py.typed",
+            "manifest.json*",
+            "weights.npz",
+            "key.pem",
+            "MODEL_CARD.md",
+        )
         for path in (ROOT / package).rglob(pattern)
     }
     serving = ROOT / "models_export" / "serving"

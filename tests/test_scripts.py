@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHELL = [
     *(
         ROOT / "scripts" / name
-        for name in ("setup", "check", "test", "demo", "train_shipped", "docs")
+        for name in ("setup", "check", "test", "demo", "train_shipped", "docs", "bounds")
     ),
     ROOT / ".ci/run",
 ]
@@ -61,7 +61,7 @@ def test_is_executable(script: Path) -> None:
     assert os.access(script, os.X_OK)
 
 
-@pytest.mark.parametrize("script", SHELL[:6], ids=lambda path: path.name)
+@pytest.mark.parametrize("script", SHELL[:-1], ids=lambda path: path.name)
 def test_help_says_how_to_call_it(script: Path, tmp_path: Path) -> None:
     done = call(script, "--help", cwd=tmp_path)
     assert done.returncode == 0

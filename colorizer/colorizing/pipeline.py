@@ -124,6 +124,7 @@ class _Finishing:
 
     def __init__(self, colorizer: Colorizer, saturation: float, progress: _Progress) -> None:
         self._colorizer, self._saturation, self._progress = colorizer, saturation, progress
+        self._provenance = colorizer.provenance.with_settings(saturation=f"{saturation:g}")
         self._most = os.cpu_count() or 1
         self._threads = ThreadPoolExecutor(self._most, "finishing")
         self._at_work: deque[tuple[int, Future[None]]] = deque()
@@ -158,8 +159,15 @@ class _Finishing:
                 raise ab
             ab = self._colorizer.with_hints(photo.pixels, ab, photo.hints)
             painted = self._colorizer.paint(photo.pixels, ab, saturation=self._saturation)
+            provenance = self._provenance
+            if photo.hints:
+                provenance = provenance.with_settings(hints=str(len(photo.hints)))
             write_photo(
-                Image.fromarray(painted), photo.target, exif=photo.exif, resolution=photo.resolution
+                Image.fromarray(painted),
+                photo.target,
+                exif=photo.exif,
+                resolution=photo.resolution,
+                provenance=provenance,
             )
         except PhotoError as error:
             self._progress.fail(error)

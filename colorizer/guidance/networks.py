@@ -38,6 +38,13 @@ class Wish(NamedTuple):
         said = {name: own for name, own in self._asdict().items() if own is not None}
         return other._replace(**said)
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """What a picture says of it (`colorizer.images.provenance`)."""
+        said = {"style": self.style, "seed": self.seed}
+        told = {name: str(value) for name, value in said.items() if value is not None}
+        return told if self.palette is None else {**told, "palette": "of another photo"}
+
 
 USUAL = Wish()
 

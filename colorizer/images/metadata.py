@@ -58,6 +58,17 @@ def kept_exif(image: Image.Image, notes: list[str]) -> bytes:
     return encoded
 
 
+def with_software(exif: bytes, software: str) -> bytes:
+    """Gives an EXIF block whose Software is `software`, with what stood there behind it."""
+    block = Image.Exif()
+    if exif:
+        block.load(exif)
+    before = str(block.get(_Base.Software, ""))
+    if not before.startswith(software):
+        block[_Base.Software] = f"{software} (before: {before})" if before else software
+    return block.tobytes()
+
+
 def kept_resolution(image: Image.Image) -> float | None:
     """Pixels per inch, where the file states one sane value for both directions."""
     stated = image.info.get("dpi")

@@ -14,6 +14,7 @@ from colorizer.images.conversion import to_srgb, upright
 from colorizer.images.formats import HEAD_BYTES, kind_of
 from colorizer.images.metadata import kept_exif, kept_resolution
 from pipelines.errors import ColorizerError, PhotoError
+from pipelines.machine_made import is_machine_made
 from pipelines.photo_files import MAX_PIXELS
 
 _limit_lock = threading.Lock()
@@ -110,6 +111,8 @@ def decode_photo(file: BinaryIO, name: Path | str) -> Photo:
             _check_size(image, name)
             image.load()
             _note_frames(image, notes)
+            if is_machine_made(image):
+                notes.append("says that a model has made its colours already")
             exif, resolution = kept_exif(image, notes), kept_resolution(image)
             rgb = upright(to_srgb(image, notes), image, notes)
         except PhotoError:

@@ -6,6 +6,8 @@ from typing import Any, BinaryIO
 from PIL import Image, PngImagePlugin
 
 from colorizer.files import replacing
+from colorizer.images.metadata import with_software
+from colorizer.images.provenance import Provenance, png_chunks, software, xmp_packet
 from pipelines.errors import PhotoError
 
 JPEG_QUALITY = 95
@@ -13,27 +15,31 @@ JPEG_QUALITY = 95
 PNG_COMPRESSION = 4
 JPEG_MAX_SIDE = 65_535
 
-REMARK = "The colours of this picture are machine-made (photo-colorizer)."
-
 # PNG's sRGB chunk with the intent "perceptual": what viewers assume, said outright.
 _SRGB_PERCEPTUAL = b"\0"
 
 
 def write_photo(
-    image: Image.Image, path: Path, *, exif: bytes = b"", resolution: float | None = None
+    image: Image.Image,
+    path: Path,
+    *,
+    exif: bytes = b"",
+    resolution: float | None = None,
+    provenance: Provenance | None = None,
 ) -> None:
     """Writes an sRGB image of mode "RGB" to `path`, beside its place first and then renamed.
 
     The suffix chooses the format: `.png`, or `.jpg` with quality 95 and full colour resolution
     (4:4:4: coarser colour would undo the network's work at edges). Neither carries an ICC
-    profile: PNG has its sRGB chunk, and a JPEG without profile is sRGB. A comment says that the
-    colours are machine-made.
+    profile: PNG has its sRGB chunk, and a JPEG without profile is sRGB. Comment and XMP say that
+    the colours are invented (`colorizer.images.provenance`).
 
     Args:
         image: what to write.
         path: where to; missing folders are made.
         exif: an EXIF block, see `colorizer.images.metadata.kept_exif`.
         resolution: pixels per inch.
+        provenance: where the colours come from; left out, they are invented all the same.
 
     Raises:
         PhotoError: `path` cannot be written, or the image does not fit the format.
@@ -41,7 +47,9 @@ def write_photo(
     """
     try:
         with replacing(path) as beside:
-            encode_photo(image, beside, path, exif=exif, resolution=resolution)
+            encode_photo(
+                image, beside, path, exif=exif, resolution=resolution, provenance=provenance
+            )
     except OSError as error:
         raise PhotoError(path, f"cannot be written: {error.strerror or error}") from error
 
@@ -53,42 +61,42 @@ def encode_photo(
     *,
     exif: bytes = b"",
     resolution: float | None = None,
+    provenance: Provenance | None = None,
 ) -> None:
     """Writes an image into a file, as `write_photo` does; `name` chooses the format."""
     if image.mode != "RGB":
         raise ValueError(f"expected an image of mode RGB, got {image.mode}")
-    options = _options(name, exif, resolution)
+    options = _options(name, exif, provenance or Provenance())
+    if resolution is not None:
+        options["dpi"] = (resolution, resolution)
     if name.suffix == ".jpg" and max(image.size) > JPEG_MAX_SIDE:
         reason = f"JPEG holds at most {JPEG_MAX_SIDE} pixels a side, not {image.size}: use png"
         raise PhotoError(name, reason)
     image.save(file, **options)
 
 
-def _options(path: Path, exif: bytes, resolution: float | None) -> dict[str, Any]:
-    options: dict[str, Any] = {}
+def _options(path: Path, exif: bytes, provenance: Provenance) -> dict[str, Any]:
     if path.suffix == ".png":
         info = PngImagePlugin.PngInfo()
         info.add(b"sRGB", _SRGB_PERCEPTUAL)
-        info.add_text("Comment", REMARK)
-        # Pillow would take over what `image.info` says of these two; the image is plain sRGB.
-        options = {
+        for kind, content in png_chunks(provenance):
+            info.add(kind, content)
+        # Pillow would take over what `image.info` says of the last two; the image is plain sRGB.
+        return {
             "format": "PNG",
             "compress_level": PNG_COMPRESSION,
             "pnginfo": info,
+            "exif": with_software(exif, software()) if exif else None,
             "icc_profile": None,
             "transparency": None,
         }
-    elif path.suffix == ".jpg":
-        options = {
+    if path.suffix == ".jpg":
+        return {
             "format": "JPEG",
             "quality": JPEG_QUALITY,
             "subsampling": "4:4:4",
-            "comment": REMARK,
+            "comment": provenance.remark,
+            "exif": with_software(exif, software()),
+            "xmp": xmp_packet(provenance),
         }
-    else:
-        raise ValueError(f"expected a .png or .jpg file, got {path}")
-    if exif:
-        options["exif"] = exif
-    if resolution is not None:
-        options["dpi"] = (resolution, resolution)
-    return options
+    raise ValueError(f"expected a .png or .jpg file, got {path}")

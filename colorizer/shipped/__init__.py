@@ -3,8 +3,9 @@
     weights.npz    the network's weights in float16, in the network's order, without pickle
     manifest.json  the SHA-256 of weights.npz, how to build the network, what its run knew of its
                    photos, how it was trained, and what it scored
+    manifest.json.sig, key.pem  an Ed25519 signature over the manifest, and the key that it holds by
 
-`scripts/pack_weights.py` makes both from a run.
+`scripts/pack_weights.py` makes all four from a run.
 """
 
 import io
@@ -18,6 +19,8 @@ import numpy as np
 
 from colorizer import models
 from colorizer.files import read_verified
+from colorizer.images.provenance import Provenance
+from colorizer.shipped.signing import read_signed
 from pipelines.errors import ColorizerError
 
 FOLDER = Path(__file__).resolve().parent
@@ -26,17 +29,18 @@ MANIFEST = "manifest.json"
 
 
 def load_shipped(folder: Path = FOLDER) -> tuple[keras.Model, dict[str, Any]]:
-    """Builds the shipped network and sets its weights, once their checksum has been verified.
+    """Builds the shipped network and sets its weights, once signature and checksum are verified.
 
     Args:
-        folder: where weights and manifest lie.
+        folder: where weights, manifest, signature and key lie.
 
     Returns:
         The network, from `lightness` (N, S, S, 1) to `ab` (N, S, S, 2), and the statistics of its
         run ("mean_ab", "image_size", "resize", ...).
 
     Raises:
-        ColorizerError: a file is missing or damaged, or the weights are not those of the manifest.
+        ColorizerError: a file is missing or damaged, the manifest is not the one that was signed,
+            or the weights are not those of the manifest.
     """
     manifest = read_manifest(folder)
     arrays = _read_weights(folder / WEIGHTS, manifest["sha256"])
@@ -48,16 +52,26 @@ def load_shipped(folder: Path = FOLDER) -> tuple[keras.Model, dict[str, Any]]:
     return network, manifest["statistics"]
 
 
-def read_manifest(folder: Path = FOLDER) -> dict[str, Any]:
-    """Reads what is known of the shipped weights.
+def shipped_provenance(folder: Path = FOLDER) -> Provenance:
+    """What pictures that the shipped network has coloured say of it.
 
     Raises:
         ColorizerError: there is no manifest, or it is damaged.
     """
+    manifest = read_manifest(folder)
+    return Provenance(manifest["model"], manifest["sha256"])
+
+
+def read_manifest(folder: Path = FOLDER) -> dict[str, Any]:
+    """Reads what is known of the shipped weights, once its signature is verified.
+
+    Raises:
+        ColorizerError: a file is missing or damaged, or the manifest is not what was signed.
+    """
     path = folder / MANIFEST
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        manifest: dict[str, Any] = json.loads(read_signed(path))
+    except ValueError as error:
         raise ColorizerError(f"{path}: cannot be read: {error}") from error
     missing = {"sha256", "model", "arguments", "statistics"} - set(manifest)
     if missing:

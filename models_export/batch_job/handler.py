@@ -10,6 +10,7 @@ import numpy as np
 from apache_beam.ml.inference.base import ModelHandler
 
 from colorizer.command import import_tensorflow
+from colorizer.images.provenance import Provenance
 from colorizer.images.reading import Photo
 from pipelines.errors import ColorizerError
 
@@ -48,11 +49,13 @@ class Coloured:
         opened: the photo.
         rgb: uint8 (H, W, 3), sRGB; None where it failed.
         error: why it failed.
+        provenance: where its colours come from.
     """
 
     opened: Opened
     rgb: np.ndarray | None
     error: str | None = None
+    provenance: Provenance | None = None
 
 
 @lru_cache(maxsize=1)
@@ -133,13 +136,14 @@ class ColorizerHandler(ModelHandler[Opened, Coloured, Any]):
         photos: Sequence[np.ndarray],
         ab: np.ndarray,
     ) -> Iterator[Coloured]:
+        provenance = model.provenance.with_settings(saturation=f"{self._saturation:g}")
         for opened, photo, photo_ab in zip(batch, photos, ab, strict=True):
             try:
                 rgb = model.paint(photo, photo_ab, saturation=self._saturation)
             except ColorizerError as error:
                 yield Coloured(opened, None, str(error))
             else:
-                yield Coloured(opened, rgb)
+                yield Coloured(opened, rgb, provenance=provenance)
 
     def get_num_bytes(self, batch: Sequence[Opened]) -> int:
         """Bytes of a batch, for Beam's metrics; Beam's own answer would pickle it."""

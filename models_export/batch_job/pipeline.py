@@ -215,7 +215,14 @@ class Write(beam.DoFn):
         image, photo, content = Image.fromarray(coloured.rgb), opened.photo, io.BytesIO()
         try:
             name = Path(opened.target)
-            encode_photo(image, content, name, exif=photo.exif, resolution=photo.resolution)
+            encode_photo(
+                image,
+                content,
+                name,
+                exif=photo.exif,
+                resolution=photo.resolution,
+                provenance=coloured.provenance,
+            )
             write_whole(self._output + opened.target, content.getvalue())
         except PhotoError as error:
             yield TaggedOutput(FAILED, (opened.path, error.reason))

@@ -2,6 +2,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from colorizer import losses
 from colorizer.ab_classes import (
@@ -137,3 +140,16 @@ def test_cross_entropy_has_finite_gradients_in_a_graph():
         return tape.gradient(loss, logits)
 
     assert np.isfinite(slope(tf.zeros((1, 2, 2, CLASSES)))).all()
+
+
+@given(arrays(np.float32, (5, 3), elements=st.floats(0, 1, width=32)))
+def test_the_mean_of_any_colour_s_classes_is_the_colour(rgb):
+    _, ab = color.rgb_to_lightness_ab(rgb)
+    numbers, weights = (keras.ops.convert_to_numpy(part) for part in soft_classes(ab))
+    assert numbers.min() >= 0 and numbers.max() < CLASSES and weights.min() >= 0
+    np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
+    mean, ab = (CENTERS[numbers] * weights[..., None]).sum(axis=-2), np.asarray(ab)
+    # At the gamut's edge some corners have no class: less than a step is lost there.
+    assert np.abs(mean - ab).max() <= STEP / color.AB_RANGE
+    inside = (weights > 0).sum(axis=-1) == 4
+    np.testing.assert_allclose(mean[inside], ab[inside], atol=1e-5)

@@ -15,6 +15,7 @@ from PIL import ExifTags, Image
 
 from colorizer import colorize
 from colorizer.colorizing import pipeline
+from colorizer.images.provenance import software
 from colorizer.inference import load
 
 Run = Callable[..., tuple[int, str, str]]
@@ -71,6 +72,8 @@ def test_photos_get_coloured(command: Run, tiny_run: Path) -> None:
     with Image.open("old.png") as original, Image.open("out/old.png") as written:
         expected = load(tiny_run).colorize(np.asarray(original))
         assert (np.asarray(written) == expected).all()
+        assert "network cnn, weights SHA-256" in written.info["Comment"]
+        assert written.info["Comment"].endswith(", saturation 1")
 
 
 def test_awkward_files(command: Run, shared_photos: Path) -> None:
@@ -194,7 +197,8 @@ def test_metadata_goes_along(command: Run) -> None:
     assert command("old.jpg", "--output", "out")[0] == 0
     with Image.open("out/old.png") as image:
         assert image.size == (30, 40)
-        assert dict(image.getexif()) == {ExifTags.Base.Artist: "Grandfather"}
+        kept = {ExifTags.Base.Artist: "Grandfather", ExifTags.Base.Software: software()}
+        assert dict(image.getexif()) == kept
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 

@@ -8,8 +8,9 @@ import pytest
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from colorizer.images.metadata import MAX_EXIF_BYTES, kept_exif, kept_resolution
+from colorizer.images.provenance import Provenance, software, xmp_packet
 from colorizer.images.reading import decode_photo
-from colorizer.images.writing import JPEG_MAX_SIDE, REMARK, write_photo
+from colorizer.images.writing import JPEG_MAX_SIDE, write_photo
 from pipelines.errors import PhotoError
 
 
@@ -59,7 +60,7 @@ def test_metadata_worth_keeping_arrives(
         exif = written.getexif()
         assert dict(exif).keys() <= {270, 271, 305, 34665, 34853}
         assert exif[ExifTags.Base.Make] == "Kiev"
-        assert exif[ExifTags.Base.Software] == "ScanTool 2"
+        assert exif[ExifTags.Base.Software] == f"{software()} (before: ScanTool 2)"
         shot = exif.get_ifd(ExifTags.IFD.Exif)
         assert shot[ExifTags.Base.DateTimeOriginal] == "1968:05:04 12:00:00"
         assert float(shot[ExifTags.Base.ExposureTime]) == pytest.approx(1 / 125)
@@ -95,14 +96,21 @@ def test_png_is_exact_and_says_what_it_is(picture: Image.Image, tmp_path: Path) 
     write_photo(picture, path)
     with Image.open(path) as written:
         assert (np.asarray(written) == np.asarray(picture)).all()
-        assert written.info == {"srgb": 0, "Comment": REMARK}
+        xmp = xmp_packet(Provenance())
+        assert written.info == {
+            "srgb": 0,
+            "Software": software(),
+            "Comment": Provenance().remark,
+            "XML:com.adobe.xmp": xmp.decode(),
+            "xmp": xmp,
+        }
 
 
 def test_jpeg_is_fine_and_says_what_it_is(picture: Image.Image, tmp_path: Path) -> None:
     path = tmp_path / "coloured.jpg"
     write_photo(picture, path)
     with Image.open(path) as written:
-        assert written.info["comment"] == REMARK.encode()
+        assert written.info["comment"] == Provenance().remark.encode()
         assert [component[1:3] for component in written.layer] == [(1, 1)] * 3
         assert np.abs(np.asarray(written).astype(int) - np.asarray(picture)).mean() < 1.5
 

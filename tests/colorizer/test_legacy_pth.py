@@ -5,6 +5,8 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
+from damaged_files import damaged
+from hypothesis import given
 from imagenet_weights import installed_weights
 
 from colorizer.pretrained.legacy_pth import MAGIC, parse_legacy_pth, read_legacy_pth
@@ -305,3 +307,13 @@ def test_names_come_once():
     twice = ORDERED_DICT + b"".join(text("a") + good + b"s" for _ in range(2))
     with pytest.raises(ColorizerError, match="comes twice"):
         parse_legacy_pth(legacy_file(twice, {"1": FLOATS}), "x.pth")
+
+
+@given(damaged([example()]))
+def test_whatever_is_damaged_is_read_or_refused(content):
+    try:
+        tensors = parse_legacy_pth(content, "damaged.pth")
+    except ColorizerError as error:
+        assert str(error).startswith("damaged.pth: is ")
+    else:
+        assert all(np.isfinite(tensor.shape).all() for tensor in tensors.values())

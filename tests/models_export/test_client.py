@@ -47,6 +47,8 @@ def test_a_photo_comes_back_in_colour_and_upright(url, sample_photos):
     picture.save(turned, "JPEG", exif=exif)
     with Image.open(io.BytesIO(client.colorize(turned.getvalue()))) as result:
         assert (result.format, result.mode, result.size) == ("PNG", "RGB", (90, 120))
+        # The server's own words, with the network's name.
+        assert "network cnn" in result.info["Comment"]
     with pytest.raises(PhotoError, match="is not an image"):
         client.colorize(b"no photo")
 

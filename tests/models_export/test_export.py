@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import re
@@ -86,17 +87,22 @@ def test_version_folder_is_whole(exported: Path, tiny_run: Path) -> None:
 
 def test_without_a_run_the_shipped_network_is_exported(tmp_path: Path) -> None:
     export = colorizer.load(export_run(None, tmp_path, style="vivid"))
+    assert export.provenance == colorizer.load().styled("vivid").provenance
     lightness = np.random.default_rng(0).uniform(-1, 1, (1, 256, 256, 1)).astype(np.float32)
     expected = colorizer.load().styled("vivid").predict_ab(lightness)
     np.testing.assert_allclose(export.predict_ab(lightness), expected, atol=1e-4)
 
 
-def test_description_states_each_difference(exported: Path) -> None:
+def test_description_states_origin_and_each_difference(exported: Path, tiny_run: Path) -> None:
     text = (exported / "assets.extra" / "export.json").read_text(encoding="utf-8")
     description = json.loads(text)
     assert description["name"] == "colorizer"
     assert description["tensorflow"] == tf.__version__
     assert description["keras"] == keras.__version__
+    weights = hashlib.sha256((tiny_run / "model.keras").read_bytes()).hexdigest()
+    assert description["provenance"] == {"network": "cnn", "sha256": weights, "settings": {}}
+    provenances = [colorizer.load(path).provenance for path in (tiny_run, exported)]
+    assert [one.as_json() for one in provenances] == [description["provenance"]] * 2
     assert set(description["signatures"]) == set(TOLERANCES)
     for name, signature in description["signatures"].items():
         assert 0 <= signature["max_difference"] <= signature["tolerance"] == TOLERANCES[name]

@@ -9,6 +9,7 @@ import tensorflow as tf
 from skimage.color import lab2rgb, rgb2lab
 
 from colorizer.guidance.hints import Hint, points
+from colorizer.images.provenance import Provenance, xmp_packet
 from colorizer.inference import Colorizer
 from models_export.signatures import Signatures
 
@@ -116,6 +117,16 @@ def test_colorize_bytes_takes_sizes_and_kinds_mixed(orange: Signatures) -> None:
     answers = orange.colorize_bytes(tf.constant([encode(p) for p in pictures]))["colorized_bytes"]
     for picture, answer in zip(pictures, answers.numpy(), strict=True):
         assert apart(decode(answer), in_orange(picture)) <= 1
+
+
+def test_colorize_bytes_says_that_the_colours_are_invented() -> None:
+    provenance = Provenance("orange", "ab" * 32, {"style": "vivid"})
+    signatures = Signatures(network((0.0, 0.0), (20 / 128, 40 / 128)), provenance)
+    (answer,) = signatures.colorize_bytes(tf.constant([encode(photo(20, 30))]))["colorized_bytes"]
+    with PIL.Image.open(io.BytesIO(answer.numpy())) as image:
+        assert image.info["Comment"] == provenance.remark
+        assert image.info["xmp"] == xmp_packet(provenance)
+    assert apart(decode(answer.numpy()), in_orange(photo(20, 30))) <= 1
 
 
 def test_colorize_bytes_decodes_jpeg_as_pillow_does(orange: Signatures) -> None:

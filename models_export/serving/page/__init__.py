@@ -5,6 +5,7 @@ page.js      takes photos, sends a few of them at once
 card.js      one photo: slider, saturation, download
 hints.js     its colour hints: points on the picture
 server.js    the REST interface
+png.js         what the downloaded file says of its colours
 saturation.js  what the download does with the saturation
 texts.js     English and Vietnamese
 vendor/      img-comparison-slider 8.0.7 (MIT), its npm package's dist/index.js as it is

@@ -1,5 +1,6 @@
 // One photo on the page: its state, the slider between before and after, its download.
 import { Hints } from "./hints.js";
+import { withTextsOf } from "./png.js";
 import { saturated } from "./saturation.js";
 import { ColorizeError } from "./server.js";
 import { number, text, translate } from "./texts.js";
@@ -112,7 +113,10 @@ export class Card {
     const link = document.createElement("a");
     try {
       const untouched = this.saturation === 1;
-      const picture = untouched ? this.picture : await saturated(this.picture, this.saturation);
+      // Either way the file says that its colours are invented.
+      const picture = untouched
+        ? this.picture
+        : await withTextsOf(this.picture, await saturated(this.picture, this.saturation));
       link.href = URL.createObjectURL(picture);
     } catch (error) {
       this.error = new ColorizeError("not_saved", error.message);

@@ -105,6 +105,11 @@ def pixels(content: bytes) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
+def texts(content: bytes) -> dict[str, str]:
+    with Image.open(io.BytesIO(content)) as image:
+        return {key: str(image.info[key]) for key in ("Software", "Comment", "xmp")}
+
+
 def chroma(rgb: np.ndarray) -> float:
     return float(np.linalg.norm(rgb2lab(rgb)[..., 1:], axis=-1).mean())
 
@@ -147,6 +152,7 @@ def test_the_download_is_what_the_server_has_made(page, photo, client):
 def test_saturation_is_seen_and_downloaded_and_keeps_the_lightness(page, photo):
     shown = coloured(page, photo)
     _, plain = downloaded(shown)
+    assert "invented" in texts(plain)["Comment"]
     right = shown.locator("[slot=second]")
     for value, factor in ((1.5, 1.5), (0.5, 0.5), (0, 0)):
         slide(shown.locator(".saturation"), value)
@@ -155,6 +161,7 @@ def test_saturation_is_seen_and_downloaded_and_keeps_the_lightness(page, photo):
         before, after = rgb2lab(pixels(plain)), rgb2lab(pixels(changed))
         inside = (pixels(changed) > 2).all(axis=-1) & (pixels(changed) < 253).all(axis=-1)
         assert np.abs(after - before)[inside][:, 0].max() < 1
+        assert texts(changed) == texts(plain)
         ratio = chroma(pixels(changed)) / chroma(pixels(plain))
         assert ratio == pytest.approx(factor, abs=0.25), value
         # What the filter shows is what the file holds.
