@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 from PIL import Image, PngImagePlugin
 
 from colorizer.files import replacing
-from pipelines.errors import PhotoError
+from pipelines.errors import NotWrittenError, PhotoError
 
 JPEG_QUALITY = 95
 # A third of the time of the usual level 6 for files 3 % larger.
@@ -42,8 +42,8 @@ def write_photo(
     try:
         with replacing(path) as beside:
             encode_photo(image, beside, path, exif=exif, resolution=resolution)
-    except OSError as error:
-        raise PhotoError(path, f"cannot be written: {error.strerror or error}") from error
+    except NotWrittenError as error:
+        raise PhotoError(path, error.reason) from error
 
 
 def encode_photo(
