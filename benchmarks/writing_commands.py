@@ -207,6 +207,8 @@ def _content(path: Path) -> Any:
     data = path.read_bytes()
     if path.parent.name == "variables":
         return _variables(path)
+    if ".array_record" in path.name:
+        return _examples(path)
     if path.name == "summary.json":
         return _summary(data)
     match path.suffix:
@@ -239,6 +241,19 @@ def _variables(path: Path) -> Any:
     stored = tf.train.load_checkpoint(str(path.with_suffix("")))
     names = set(stored.get_variable_to_shape_map()) - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
     return sorted(stored.get_tensor(name).tobytes() for name in names)
+
+
+def _examples(path: Path) -> Any:
+    """The examples of a dataset, whose features are in another order each time."""
+    from array_record.python.array_record_data_source import ArrayRecordDataSource
+    from tensorflow.core.example.example_pb2 import Example
+
+    records = ArrayRecordDataSource([str(path)])
+    examples = [Example.FromString(records[i]).features.feature for i in range(len(records))]
+    return [
+        sorted((name, feature.SerializeToString()) for name, feature in example.items())
+        for example in examples
+    ]
 
 
 def _summary(data: bytes) -> dict[str, int]:

@@ -1,6 +1,8 @@
 """python -m models_export.export: a model as SavedModel, LiteRT or ONNX, checked by running it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from colorizer.command import import_tensorflow, note, parse, run
 from colorizer.files import write_json
 from models_export.versions import EXTRA, check_place, publish
-from pipelines.errors import ColorizerError, UsageError
+from pipelines.errors import ColorizerError, NotWrittenError, UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -143,7 +145,8 @@ def _fill(model: "keras.Model", statistics: dict[str, Any], name: str, folder: P
     from models_export.verification import TOLERANCES, UNITS, verify
     from models_export.warmup import example_requests, write_warmup
 
-    write_saved_model(model, folder)
+    with _writing(folder):
+        write_saved_model(model, folder)
     note("verifying: reloading it and comparing it with the Keras model")
     differences = verify(folder, model)
     for signature, difference in differences.items():
@@ -151,10 +154,23 @@ def _fill(model: "keras.Model", statistics: dict[str, Any], name: str, folder: P
             f"  {signature}: max difference {difference:.2g} {UNITS[signature]} "
             f"(allowed {TOLERANCES[signature]:g})"
         )
-    write_warmup(folder, name, example_requests(model.input_shape[1]))
+    requests = example_requests(model.input_shape[1])
+    with _writing(folder):
+        write_warmup(folder, name, requests)
     extra = folder / EXTRA
     write_json(extra / "statistics.json", statistics)
     write_json(extra / "export.json", _description(name, differences))
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Takes TensorFlow's word for a disk that is full or broken for what it is."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise NotWrittenError(folder, error) from error
 
 
 def _fill_with_network(
