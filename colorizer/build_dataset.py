@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,8 +11,9 @@ import tyro
 from pydantic import BaseModel, ConfigDict
 
 from colorizer.command import import_tensorflow, note, parse, run
+from colorizer.locks import used_alone
 from pipelines.dataset_names import BuilderName
-from pipelines.errors import ColorizerError, UsageError
+from pipelines.errors import ColorizerError, NotWrittenError, UsageError
 
 if TYPE_CHECKING:
     from pipelines.datasets.photo_builder import PhotoBuilder
@@ -57,7 +59,9 @@ def build(arguments: BuildArguments) -> Path:
     """Builds the dataset; returns the folder that it lies in.
 
     Raises:
-        ColorizerError: it is built already, or there is nothing to build it from.
+        ColorizerError: it is built already, or by another process now, or there is nothing to build
+            it from.
+        NotWrittenError: it cannot be written.
     """
     import tensorflow_datasets as tfds
 
@@ -69,10 +73,16 @@ def build(arguments: BuildArguments) -> Path:
         raise ColorizerError(f"{folder}: is built already; to build it anew, remove that folder")
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    # tfds says on stdout what it does.
-    with contextlib.redirect_stdout(sys.stderr):
-        config = tfds.download.DownloadConfig(manual_dir=str(arguments.source))
-        builder.download_and_prepare(download_config=config)
+    with used_alone(folder.parent):
+        for left_behind in folder.parent.glob(f"{tfds.core.constants.INCOMPLETE_PREFIX}*"):
+            shutil.rmtree(left_behind)
+        # tfds says on stdout what it does.
+        with contextlib.redirect_stdout(sys.stderr):
+            config = tfds.download.DownloadConfig(manual_dir=str(arguments.source))
+            try:
+                builder.download_and_prepare(download_config=config)
+            except OSError as error:
+                raise NotWrittenError(folder, error) from error
     _tell(builder)
     return folder
 

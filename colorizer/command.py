@@ -17,7 +17,7 @@ from typing import TypeVar
 import tyro
 
 from pipelines import native_logs
-from pipelines.errors import ColorizerError, UsageError, WorkerLostError
+from pipelines.errors import ColorizerError, NotWrittenError, UsageError, WorkerLostError
 
 Arguments = TypeVar("Arguments")
 
@@ -70,10 +70,11 @@ def run(command: Callable[[], int | None]) -> None:
         code = 143
     except BrokenPipeError:
         # The reader of our stdout has gone (`| head`): nothing is left to say to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_stdout()
         code = 1
     except Exception as error:
-        code = _report(error, 1)
+        unprinted = _of_stdout()
+        code = _report(unprinted if unprinted and isinstance(error, OSError) else error, 1)
     sys.exit(code)
 
 
@@ -89,11 +90,30 @@ def note(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+def _of_stdout() -> NotWrittenError | None:
+    """Says why what was printed cannot be written, where that is so: `> results`, disk full."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _close_stdout()
+        return NotWrittenError("stdout", error)
+    return None
+
+
+def _close_stdout() -> None:
+    # Else Python would try again at its end, and fail with words and an exit code of its own.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _report(error: Exception, code: int) -> int:
     if os.environ.get("COLORIZER_DEBUG"):
         traceback.print_exception(error)
-    known = isinstance(error, ColorizerError)
-    message = str(error) if known else f"{type(error).__name__}: {error}"
+    if isinstance(error, ColorizerError):
+        message = str(error)
+    elif isinstance(error, OSError) and error.filename and error.strerror:
+        message = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    else:
+        message = f"{type(error).__name__}: {error}"
     lines = message.strip().splitlines() or [type(error).__name__]
     note(f"error: {lines[0]}")
     return code

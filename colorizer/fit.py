@@ -19,7 +19,7 @@ from colorizer.config import (
     load_config,
     preset_defaults,
 )
-from pipelines.errors import ColorizerError, UsageError
+from pipelines.errors import ColorizerError, NotWrittenError, UsageError
 
 if TYPE_CHECKING:
     from colorizer.training.interruption import StopRequest
@@ -63,6 +63,7 @@ def fit(config: FitConfig) -> Path:
 
     Raises:
         ColorizerError: no usable photos, a run folder that is taken, a loss that is not finite.
+        NotWrittenError: the run folder cannot be written.
         UsageError: what several workers cannot do.
         WorkerLostError: another worker is gone.
     """
@@ -74,17 +75,18 @@ def fit(config: FitConfig) -> Path:
     workers = _workers(config)
     stop.ask_all = workers.any
     folder = RunFolder(config.run_dir, writes=workers.is_chief)
-    folder.begin(config)
-    try:
-        _fit(config, folder, workers, stop)
-    except Exception as error:
-        if lost := workers.explained(error):
-            # The Lab records stay, to go on with.
-            raise lost from error
+    with folder.held():
+        folder.begin(config)
+        try:
+            _fit(config, folder, workers, stop)
+        except Exception as error:
+            if lost := workers.explained(error):
+                # The Lab records stay, to go on with.
+                raise lost from error
+            folder.drop_cache()
+            raise
+        # A run that a signal stopped keeps its Lab records, to go on with.
         folder.drop_cache()
-        raise
-    # A run that a signal stopped keeps its Lab records, to go on with.
-    folder.drop_cache()
     return folder.path
 
 
@@ -277,14 +279,17 @@ def _prepare(
         workers.require_same(f"files in {photos}", _files(config, photos, name))
         if not workers.is_chief:
             workers.wait()
-    prepared = prepare_photos(
-        photos,
-        split=_SPLITS[name],
-        image_size=config.image_size,
-        resize=config.resize,
-        records=records,
-        progress=workers.is_chief,
-    )
+    try:
+        prepared = prepare_photos(
+            photos,
+            split=_SPLITS[name],
+            image_size=config.image_size,
+            resize=config.resize,
+            records=records,
+            progress=workers.is_chief,
+        )
+    except NotWrittenError as error:
+        raise ColorizerError(f"{error} (--cache none goes without these records)") from error
     if kept and workers.is_chief:
         workers.wait()
     workers.require_same(f"photos in {photos}", prepared.fingerprint)

@@ -10,13 +10,16 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from tyro.conf import arg
 
 from colorizer.command import note, parse, run
+from colorizer.locks import used_alone
 from pipelines.errors import ColorizerError, NoPhotosError, UsageError
 
 if TYPE_CHECKING:
@@ -97,14 +100,15 @@ def colorize_archive(config: BatchConfig, beam_flags: Sequence[str] = ()) -> int
 
     Raises:
         NoPhotosError: the input holds no photo at all.
-        ColorizerError: the model cannot be loaded, the output not be written, the job fails.
+        ColorizerError: the model cannot be loaded, the output not be written, the job fails,
+            another one is at work in the output.
         UsageError: the output holds the input; Beam does not know the runner, or the model the
             style.
     """
     _import_beam()
     from models_export.batch_job.handler import ColorizerHandler
     from models_export.batch_job.pipeline import Task
-    from models_export.batch_job.places import places, prepared
+    from models_export.batch_job.places import is_local, places, prepared
 
     ends = places(config.input, config.output)
     options, runner = _options(config.runner, beam_flags)
@@ -113,9 +117,12 @@ def colorize_archive(config: BatchConfig, beam_flags: Sequence[str] = ()) -> int
         # What is wrong with the model is said before anything is listed; workers take this copy.
         handler.set_environment_vars()
         handler.load_model()
-    prepared(ends.output)
-    _run(Task(ends, f".{config.format}", handler), runner, options)
-    return _told(config, ends)
+    # Another job's reports would be taken for this one's.
+    alone = used_alone(Path(ends.output)) if is_local(ends.output) else nullcontext()
+    with alone:
+        prepared(ends.output)
+        _run(Task(ends, f".{config.format}", handler), runner, options)
+        return _told(config, ends)
 
 
 def _run(task: "Task", runner: Any, options: "PipelineOptions") -> None:

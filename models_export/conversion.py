@@ -61,14 +61,15 @@ def write_network(
     import_runtime(network_format)
     path = folder / NETWORK_FILES[network_format]
     if network_format == "onnx":
-        _write_onnx(model, path)
+        path.write_bytes(_as_onnx(model))
         return path
     with _converting(network_format), tempfile.TemporaryDirectory() as saved:
         _write_network_alone(model, Path(saved))
         converter = tf.lite.TFLiteConverter.from_saved_model(
             saved, signature_keys=["serving_default"]
         )
-        path.write_bytes(_converted(converter, quantize, photos))
+        content = _converted(converter, quantize, photos)
+    path.write_bytes(content)
     return path
 
 
@@ -111,7 +112,7 @@ def _converted(converter: Any, quantize: Quantization | None, photos: np.ndarray
     return content
 
 
-def _write_onnx(model: keras.Model, path: Path) -> None:
+def _as_onnx(model: keras.Model) -> bytes:
     try:
         import onnx
         import tf2onnx
@@ -126,7 +127,8 @@ def _write_onnx(model: keras.Model, path: Path) -> None:
         used = {node.op_type for node in converted.graph.node if not node.domain}
         if lacking := sorted(name for name in used if not onnx.defs.has(name)):
             raise ValueError(f"it has no {', '.join(lacking)}")
-        path.write_bytes(converted.SerializeToString())
+        content: bytes = converted.SerializeToString()
+    return content
 
 
 def _write_network_alone(model: keras.Model, folder: Path) -> None:

@@ -1,6 +1,8 @@
 """python -m models_export.export: a model as SavedModel, LiteRT or ONNX, checked by running it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -12,7 +14,7 @@ from colorizer.command import import_tensorflow, note, parse, run
 from colorizer.files import sha256_of, write_json
 from colorizer.images.provenance import Provenance
 from models_export.versions import EXTRA, check_place, publish
-from pipelines.errors import ColorizerError, UsageError
+from pipelines.errors import ColorizerError, NotWrittenError, UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -179,7 +181,8 @@ def _fill(source: Source, name: str, folder: Path) -> None:
     from models_export.warmup import example_requests, write_warmup
 
     model, statistics, provenance = source
-    write_saved_model(model, folder, provenance)
+    with _writing(folder):
+        write_saved_model(model, folder, provenance)
     note("verifying: reloading it and comparing it with the Keras model")
     differences = verify(folder, model)
     for signature, difference in differences.items():
@@ -187,10 +190,23 @@ def _fill(source: Source, name: str, folder: Path) -> None:
             f"  {signature}: max difference {difference:.2g} {UNITS[signature]} "
             f"(allowed {TOLERANCES[signature]:g})"
         )
-    write_warmup(folder, name, example_requests(model.input_shape[1]))
+    requests = example_requests(model.input_shape[1])
+    with _writing(folder):
+        write_warmup(folder, name, requests)
     extra = folder / EXTRA
     write_json(extra / "statistics.json", statistics)
     write_json(extra / "export.json", _description(name, provenance, differences))
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Takes TensorFlow's word for a disk that is full or broken for what it is."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise NotWrittenError(folder, error) from error
 
 
 def _fill_with_network(

@@ -7,12 +7,12 @@ server that polls BASE/NAME never sees half a model.
 import errno
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.errors import ColorizerError, UsageError
+from colorizer.locks import marked, partial_path
+from pipelines.errors import ColorizerError, NotWrittenError, UsageError
 
 # Servers leave this folder of a SavedModel alone: it is for what travels with a model.
 EXTRA = "assets.extra"
@@ -59,26 +59,30 @@ def publish(output: Path, name: str, version: int | None, fill: Callable[[Path],
             raises, whatever was made is removed again.
 
     Raises:
-        UsageError, ColorizerError: as `check_place`, or the folder cannot be made.
+        UsageError, ColorizerError: as `check_place`.
+        NotWrittenError: the folder cannot be made; any OSError of `fill` is taken for the reason.
     """
     check_place(output, name, version)
     models = output / name
     missing = [folder for folder in (models, *models.parents) if not folder.exists()]
-    beside = models / f".{secrets.token_hex(4)}.partial"
-    placed = False
     try:
+        models.mkdir(parents=True, exist_ok=True)
+        beside = partial_path(models)
+        beside.mkdir()
         try:
-            beside.mkdir(parents=True)
-        except OSError as error:
-            raise ColorizerError(f"{models}: cannot be made: {error.strerror}") from error
-        fill(beside)
-        _sync(beside)
-        folder = _place(beside, output, name, version)
-        placed = True
-        return folder
+            with marked(beside):
+                fill(beside)
+                _sync(beside)
+                return _place(beside, output, name, version)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    except NotWrittenError as error:
+        # The hidden folder that it names is gone.
+        raise NotWrittenError(models, error.error) from error
+    except OSError as error:
+        raise NotWrittenError(models, error) from error
     finally:
-        if not placed:
-            _remove(beside, missing)
+        _remove_empty(missing)
 
 
 def _place(beside: Path, output: Path, name: str, version: int | None) -> Path:
@@ -94,13 +98,12 @@ def _place(beside: Path, output: Path, name: str, version: int | None) -> Path:
                 raise
 
 
-def _remove(beside: Path, missing: list[Path]) -> None:
-    shutil.rmtree(beside, ignore_errors=True)
-    for folder in missing:
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
         try:
             folder.rmdir()
         except OSError:
-            # Never made, or another export has put something there since: then it stays.
+            # Never made, or something has been put there, by this export or another: it stays.
             return
 
 

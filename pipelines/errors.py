@@ -25,6 +25,24 @@ class PhotoError(ColorizerError):
         super().__init__(f"{path}: {reason}")
 
 
+class NotWrittenError(ColorizerError):
+    """A file or folder that cannot be written: a full disk, a read-only one, a broken one.
+
+    Attributes:
+        path: what was to be written.
+        error: what the system said.
+        reason: the same in words.
+    """
+
+    def __init__(self, path: Path | str, error: Exception) -> None:
+        strerror = error.strerror if isinstance(error, OSError) else None
+        # TensorFlow tells the way that an error came, and the reason last.
+        told = strerror or str(error).strip().rpartition("; ")[2] or type(error).__name__
+        self.path, self.error = Path(path), error
+        self.reason = f"cannot be written: {told.splitlines()[0]}"
+        super().__init__(f"{path}: {self.reason}")
+
+
 class NoPhotosError(ColorizerError):
     """A folder that holds no usable photo."""
 

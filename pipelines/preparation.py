@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from pipelines.dataset_names import is_dataset
 from pipelines.decoding import Resize, Tensor, decode_jpeg, resize_square
-from pipelines.errors import NoPhotosError
+from pipelines.errors import NoPhotosError, NotWrittenError
 from pipelines.grayness import why_gray
 from pipelines.lab_records import (
     RECORD_ONE,
@@ -145,6 +145,7 @@ def prepare_photos(
 
     Raises:
         NoPhotosError: `folder` is missing, holds no JPEG file, or no usable one.
+        NotWrittenError: the records cannot be written.
         ColorizerError: a dataset is not built, or cannot be read by number.
         UsageError: a dataset's photos were made square in another way.
     """
@@ -166,12 +167,14 @@ def _with_records(
         return kept
     partial = records.with_name(f".{records.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
+        partial.mkdir(parents=True)
         summary = _scan(files, image_size, resize, partial, progress)
         save_summary(partial, summary, wanted)
         shutil.rmtree(records, ignore_errors=True)
         partial.rename(records)
+    except OSError as error:
+        raise NotWrittenError(records, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return summary

@@ -131,7 +131,9 @@ def train(settings: Settings) -> int:
             group.send(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, forward)
+        # A shell has what it runs in the background ignore Ctrl-C.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, forward)
     for attempt in range(settings.restarts + 1):
         if attempt:
             note(f"a worker was lost: all begin again ({attempt} of {settings.restarts})")

@@ -1,9 +1,11 @@
 """What holds for every command."""
 
 import importlib
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from command_lines import assert_parses, joined
@@ -86,6 +88,7 @@ def test_wrong_usage_exits_with_2(module):
         (raising(ColorizerError("a.jpg: empty file")), 1, "error: a.jpg: empty file\n"),
         (raising(UsageError("--style vivid: one style only")), 2, "error: --style vivid"),
         (raising(ValueError("odd\nmore")), 1, "error: ValueError: odd\n"),
+        (raising(OSError(28, "No space left on device", b"a")), 1, "error: a: No space left"),
         (raising(KeyboardInterrupt()), 130, ""),
         (raising(command.Terminated()), 143, ""),
     ],
@@ -95,6 +98,19 @@ def test_exit_codes_and_one_line(function, code, printed, capsys, monkeypatch):
     got, errors = ended(function, capsys)
     assert got == code
     assert errors.startswith(printed) and errors.count("\n") <= 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("printed", ["'scores'", "'scores', flush=True"])
+def test_results_that_cannot_be_printed_are_told(printed):
+    script = f"from colorizer.command import run\nrun(lambda: print({printed}))"
+    buffered = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=buffered, stdout=full, stderr=subprocess.PIPE
+        )
+    told = b"error: stdout: cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, told)
 
 
 def test_sigterm_ends_with_143(capsys):

@@ -8,7 +8,7 @@ from PIL import Image, PngImagePlugin
 from colorizer.files import replacing
 from colorizer.images.metadata import with_software
 from colorizer.images.provenance import Provenance, png_chunks, software, xmp_packet
-from pipelines.errors import PhotoError
+from pipelines.errors import NotWrittenError, PhotoError
 
 JPEG_QUALITY = 95
 # A third of the time of the usual level 6 for files 3 % larger.
@@ -50,8 +50,8 @@ def write_photo(
             encode_photo(
                 image, beside, path, exif=exif, resolution=resolution, provenance=provenance
             )
-    except OSError as error:
-        raise PhotoError(path, f"cannot be written: {error.strerror or error}") from error
+    except NotWrittenError as error:
+        raise PhotoError(path, error.reason) from error
 
 
 def encode_photo(

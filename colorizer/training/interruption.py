@@ -59,8 +59,12 @@ class StopRequest:
 
     @contextmanager
     def catching_signals(self) -> Iterator[None]:
-        """While the body runs, Ctrl-C and SIGTERM wait for `raise_if_due`."""
-        kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        """While the body runs, Ctrl-C and SIGTERM wait for `raise_if_due`.
+
+        One that is ignored, as Ctrl-C is by what a shell runs in the background, stays so.
+        """
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        kept = {n: handler for n, handler in handlers.items() if handler != signal.SIG_IGN}
         for number in kept:
             signal.signal(number, self._remember)
         try:

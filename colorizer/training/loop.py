@@ -2,7 +2,8 @@
 
 import math
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from colorizer.training.run_folder import RunFolder
 from colorizer.training.task import Task
 from colorizer.training.workers import Workers
 from pipelines.batches import evaluation_batches, steps_per_epoch, training_batches
-from pipelines.errors import ColorizerError
+from pipelines.errors import ColorizerError, NotWrittenError
 from pipelines.preparation import PreparedPhotos
 
 SAMPLES = 8
@@ -60,6 +61,7 @@ class TrainingLoop:
         self.steps = steps_per_epoch(train, config.batch_size, config.epoch_steps)
         self.progress = Progress()
         self.samples = _samples(val)
+        self._summaries: Any = None
 
     def resume(self) -> None:
         """Takes the run up where its latest checkpoint left it, if there is one."""
@@ -183,7 +185,7 @@ class TrainingLoop:
         if self.folder.writes:
             grid = sample_grid(lightness, predicted, ab)
             save_picture(self.folder.sample(epoch), grid)
-            with self._writer().as_default():
+            with self._tensorboard():
                 tf.summary.image("gray | predicted | true", grid[None], step=epoch)
         for name, value in logs.items():
             if "loss" in name and not math.isfinite(value):
@@ -198,15 +200,22 @@ class TrainingLoop:
         self.folder.write_model(model)
 
     def _write_scalars(self, row: dict[str, float]) -> None:
-        with self._writer().as_default():
+        with self._tensorboard():
             for name, value in row.items():
                 tf.summary.scalar(name, value, step=int(row["epoch"]))
-        self._writer().flush()
 
-    def _writer(self) -> Any:
-        if not hasattr(self, "_tensorboard"):
-            self._tensorboard = tf.summary.create_file_writer(str(self.folder.path / "tensorboard"))
-        return self._tensorboard
+    @contextmanager
+    def _tensorboard(self) -> Iterator[None]:
+        """Takes what the body says for TensorBoard to its file."""
+        place = self.folder.path / "tensorboard"
+        try:
+            if self._summaries is None:
+                self._summaries = tf.summary.create_file_writer(str(place))
+            with self._summaries.as_default():
+                yield
+            self._summaries.flush()
+        except tf.errors.OpError as error:
+            raise NotWrittenError(place, error) from error
 
     def _save(self, step: int, logs: dict[str, float]) -> None:
         self.progress.step = step

@@ -4,6 +4,7 @@ import json
 import platform
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 import keras
 
 from colorizer.config import RESUMABLE, FitConfig, load_config
-from colorizer.files import PARTIAL, replacing, write_json, write_text
+from colorizer.files import replacing, write_json, write_text
+from colorizer.locks import PARTIAL, used_alone
 from pipelines.errors import ColorizerError, UsageError
 from pipelines.preparation import PreparedPhotos
 
@@ -65,6 +67,10 @@ class RunFolder:
     def sample(self, epoch: int) -> Path:
         """The sample grid after `epoch`, counted from 1."""
         return self.path / "samples" / f"epoch_{epoch:03d}.png"
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keeps other trainings out of the folder, as `used_alone`; not where it only reads."""
+        return used_alone(self.path) if self.writes else nullcontext()
 
     def begin(self, config: FitConfig) -> None:
         """Claims the folder for a run and writes what repeats it.

@@ -6,13 +6,14 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from colorizer.files import PARTIAL
-from pipelines.errors import ColorizerError, PhotoError, UsageError
+from colorizer.files import replacing
+from colorizer.locks import PARTIAL
+from pipelines.errors import ColorizerError, NotWrittenError, PhotoError, UsageError
 from pipelines.photo_files import MAX_PIXELS
 
 # What `MAX_PIXELS` take uncompressed, with 16 bits and alpha: a larger file is no photo for us.
@@ -109,6 +110,14 @@ def write_whole(path: str, content: bytes) -> None:
     Raises:
         PhotoError: it cannot be written.
     """
+    if is_local(path):
+        try:
+            # What a loss of power leaves empty the next run takes for missing.
+            with replacing(Path(path), sync=False) as beside_it:
+                beside_it.write_bytes(content)
+        except NotWrittenError as error:
+            raise PhotoError(path, error.reason) from error
+        return
     filesystem = FileSystems.get_filesystem(path)
     beside = path
     if filesystem.has_dirs():
@@ -159,6 +168,11 @@ def in_words(error: BaseException) -> str:
     return " ".join(str(strerror or error).split()) or type(error).__name__
 
 
+def is_local(path: str) -> bool:
+    """Whether a path is this machine's, and no address of another file system."""
+    return "://" not in path
+
+
 def literally(path: str) -> str:
     """A pattern of Beam's that matches `path` itself."""
     # Not [[]: Python warns of a regular expression that looks like a set in a set.
@@ -181,14 +195,14 @@ def _absolute(path: str) -> str:
         FileSystems.get_filesystem(path)
     except ValueError as error:
         raise UsageError(f"{path}: {in_words(error)}") from error
-    return path if "://" in path else os.path.abspath(path)  # noqa: PTH100  (follows no links)
+    return os.path.abspath(path) if is_local(path) else path  # noqa: PTH100  (follows no links)
 
 
 def _is_file(path: str) -> bool:
-    if "://" in path:
+    if not is_local(path):
         return not path.endswith("/") and bool(FileSystems.exists(path))
     return os.path.isfile(path)  # noqa: PTH113  (Beam's paths are strings)
 
 
 def _real(folder: str) -> str:
-    return folder if "://" in folder else os.path.realpath(folder) + "/"
+    return os.path.realpath(folder) + "/" if is_local(folder) else folder

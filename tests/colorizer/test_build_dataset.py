@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from colorizer.build_dataset import BuildArguments, _command, build
+from colorizer.locks import used_alone
 from pipelines.errors import ColorizerError, NoPhotosError, UsageError
 
 
@@ -16,7 +17,13 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_folder_becomes_a_dataset_once(sample_photos, data_dir, capfd):
     arguments = BuildArguments(dataset="photo_folder", source=sample_photos, name="samples")
-    assert build(arguments) == data_dir / "photo_folder" / "samples" / "1.0.0"
+    folder = data_dir / "photo_folder" / "samples"
+    # What a kill leaves behind.
+    (folder / "incomplete.ABC123_1.0.0").mkdir(parents=True)
+    with used_alone(folder), pytest.raises(ColorizerError, match="another process is at work"):
+        build(arguments)
+    assert build(arguments) == folder / "1.0.0"
+    assert [path.name for path in folder.iterdir()] == ["1.0.0"]
     told = capfd.readouterr()
     assert told.out == ""
     assert "validation: 8 photos\n" in told.err and "train: 40 photos" in told.err

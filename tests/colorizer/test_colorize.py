@@ -357,6 +357,23 @@ def test_signals_leave_nothing_half_written(
             image.load()
 
 
+@pytest.mark.slow
+def test_two_at_once_in_one_output_do_no_harm(tiny_run: Path, tmp_path: Path) -> None:
+    photos = [_photo(tmp_path / "album" / f"{i:02}.png", (300, 200)) for i in range(30)]
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "colorizer.colorize", str(tmp_path / "album")]
+    command += ["--output", str(out), "--model", str(tiny_run)]
+    root = Path(colorize.__file__).parent.parent
+    both = [subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE) for _ in range(2)]
+    ended = [(one.communicate()[1], one.returncode) for one in both]
+    assert [code for _, code in ended] == [0, 0], ended
+    assert _files(str(out)) == [photo.name for photo in photos]
+    for photo in photos:
+        with Image.open(out / photo.name) as image:
+            assert image.size == (300, 200)
+            image.load()
+
+
 def test_help_is_fast_and_names_every_option() -> None:
     before = os.times().children_user
     answer = subprocess.run(

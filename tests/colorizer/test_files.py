@@ -1,9 +1,11 @@
+import errno
 import json
 import os
 
 import pytest
 
 from colorizer.files import replacing, write_json
+from pipelines.errors import NotWrittenError
 
 
 def test_written_whole_in_place_of_the_old(tmp_path):
@@ -20,13 +22,23 @@ def test_file_names_that_are_no_utf_8_come_back(tmp_path):
     assert json.loads((tmp_path / "names.json").read_text(encoding="utf-8")) == [name]
 
 
-@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
-def test_an_error_leaves_the_old_and_nothing_else(tmp_path, error):
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), NotWrittenError),
+        (OSError("encoder error"), NotWrittenError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_an_error_leaves_the_old_and_nothing_else(tmp_path, error, raised):
     path = tmp_path / "kept.txt"
     path.write_text("old")
-    with pytest.raises(error), replacing(path) as beside:
+    with pytest.raises(raised) as caught, replacing(path) as beside:
         beside.write_text("half")
         raise error
+    if raised is NotWrittenError:
+        reason = error.strerror or "encoder error"
+        assert str(caught.value) == f"{path}: cannot be written: {reason}"
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["kept.txt"]
 

@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from colorizer.command import Terminated
 from colorizer.training.averaging import WeightAverage
-from colorizer.training.callbacks import NanGuard
+from colorizer.training.callbacks import NanGuard, StepKeeper
 from colorizer.training.checkpoint import (
     Progress,
     load_progress,
@@ -167,6 +168,32 @@ def test_signals_wait_for_the_end_of_the_step(number, raised):
         with pytest.raises(raised):
             stop.raise_if_due()
     assert signal.getsignal(number) is before
+
+
+def test_an_ignored_ctrl_c_stays_ignored():
+    """So it is where a shell runs the training in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        stop = StopRequest(None)
+        with stop.catching_signals():
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not stop.is_due
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_clock_that_is_set_changes_neither_limit_nor_checkpoints(monkeypatch):
+    stop = StopRequest(60.0)
+    saved: list[int] = []
+    keeper = StepKeeper(lambda done, logs: saved.append(done), lambda: None, stop, 60.0)
+    keeper.on_epoch_begin(0)
+    now = time.time()
+    for day in (-1, 1):
+        monkeypatch.setattr(time, "time", lambda day=day: now + 86_400 * day)
+        assert not stop.is_due
+        keeper.on_train_batch_end(0)
+    assert saved == []
 
 
 def test_sample_grid_lays_out_gray_predicted_true():

@@ -15,6 +15,7 @@ from runs import TINY_CNN, assert_same_run, command, history, wait_for
 
 from colorizer.config import FitConfig, load_config
 from colorizer.fit import fit
+from colorizer.locks import used_alone
 from colorizer.training.callbacks import StepKeeper
 from colorizer.training.checkpoint import load_progress
 from colorizer.training.interruption import StopRequest
@@ -149,6 +150,13 @@ def test_changed_photos_are_not_trained_on(finished, config, tmp_path):
     stored = load_config(begun / "config.json")
     with pytest.raises(ColorizerError, match="train photos have changed"):
         fit(stored.model_copy(update={"data": changed, "run_dir": begun, "resume": True}))
+
+
+def test_a_run_that_another_process_is_at_work_on_is_left_alone(config):
+    with used_alone(config.run_dir):
+        with pytest.raises(ColorizerError, match=r"run: another process is at work in it"):
+            fit(config)
+        assert [path.name for path in config.run_dir.iterdir()] == [".lock"]
 
 
 def test_resume_without_a_run_starts_one(config):

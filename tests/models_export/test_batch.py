@@ -21,6 +21,7 @@ from colorizer.colorizing.inputs import Source
 from colorizer.colorizing.outputs import clash_key, name_outputs, names_below
 from colorizer.images.reading import Photo
 from colorizer.inference import Colorizer
+from colorizer.locks import used_alone
 from models_export.batch import BatchConfig, colorize_archive
 from models_export.batch_job import handler
 from models_export.export import export_run
@@ -130,6 +131,13 @@ def test_a_second_run_does_what_is_missing(album, exported, tmp_path, capfd):
     redone = {name for name in first if (output / name).stat().st_mtime_ns != times[name]}
     assert redone == {"summer/lake.jpg", "scan.jpg"}
     assert not list(output.glob("beam-temp-*"))
+
+
+def test_two_jobs_do_not_share_an_output(album, exported, tmp_path):
+    output = tmp_path / "out"
+    with used_alone(output), pytest.raises(ColorizerError, match="another process is at work"):
+        colorize_archive(batch(album, output, exported))
+    assert results(output) == {}
 
 
 def test_a_glob_keeps_names_from_its_first_wildcard_on(album, exported, tmp_path, capfd):

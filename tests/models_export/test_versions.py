@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from models_export.versions import check_place, next_version, publish
-from pipelines.errors import ColorizerError, UsageError
+from pipelines.errors import ColorizerError, NotWrittenError, UsageError
 
 
 def fill(folder: Path) -> None:
@@ -74,6 +74,14 @@ def test_rival_that_takes_the_number_meanwhile_keeps_it(
     assert sorted(child.name for child in (tmp_path / "colorizer").iterdir()) == ["1", "2"]
 
 
+def test_what_a_killed_export_left_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / "colorizer" / f".{'0' * 32}.partial"
+    left.mkdir(parents=True)
+    fill(left)
+    publish(tmp_path, "colorizer", None, fill)
+    assert [child.name for child in (tmp_path / "colorizer").iterdir()] == ["1"]
+
+
 @pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "a b", "-x"])
 def test_name_must_be_a_plain_folder_name(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="name must be"):
@@ -87,6 +95,6 @@ def test_version_must_be_positive(tmp_path: Path) -> None:
 
 def test_output_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
     fill(tmp_path)
-    with pytest.raises(ColorizerError, match="cannot be made"):
+    with pytest.raises(NotWrittenError, match=r"colorizer: cannot be written: Not a directory"):
         publish(tmp_path / "saved_model.pb", "colorizer", None, fill)
     assert (tmp_path / "saved_model.pb").read_text(encoding="utf-8") == "whole"
