@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import pytest
 from PIL import Image
 
@@ -32,7 +33,19 @@ def home(tmp_path_factory, sample_photos) -> Path:
     with Image.open(home / "old_album" / "migrant_mother_1936.jpg") as old:
         old.save(home / "scan.tif")
         old.save(home / "old.jpg")
+        _pan(old, home / "film.mp4")
     return home
+
+
+def _pan(photo: Image.Image, path: Path) -> None:
+    """Makes a film of a dozen frames."""
+    with av.open(path, "w") as film:
+        stream = film.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for shift in range(0, 24, 2):
+            part = photo.convert("RGB").crop((shift, 0, shift + 320, 240))
+            film.mux(stream.encode(av.VideoFrame.from_image(part)))
+        film.mux(stream.encode())
 
 
 def ran(home: Path, line: str) -> str:
@@ -50,7 +63,7 @@ def ran(home: Path, line: str) -> str:
 
 def test_the_whole_way(home):
     lines = [line for line in COMMANDS if line.startswith("python ")]
-    assert len(lines) == 19
+    assert len(lines) == 20
     (serving,) = [line for line in lines if "models_export.serve" in line]
     (client,) = [line for line in lines if "models_export.client" in line]
     for line in lines:
@@ -70,6 +83,8 @@ def test_the_whole_way(home):
         coloured = home / "in_colour" / f"{old.stem}.png"
         with Image.open(coloured) as result, Image.open(old) as original:
             assert result.size == original.size
+    with av.open(home / "in_colour" / "film.mp4") as film:
+        assert sum(1 for _ in film.decode(video=0)) == 12
 
     (python,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     subprocess.run([sys.executable, "-c", python], cwd=home, check=True, capture_output=True)
