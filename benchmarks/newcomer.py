@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.request import urlopen
 
+import av
 from documented import Documented, documented, named_files
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
@@ -163,6 +164,19 @@ def lay_out(home: Path, samples: Path) -> None:
     with Image.open(home / "old_album" / "migrant_mother_1936.jpg") as old:
         old.save(home / "scan.tif")
         old.save(home / "old.jpg")
+        _pan(old.convert("RGB"), home / "film.mp4")
+    shutil.copy(samples / "photos" / "train" / "skimage_astronaut.jpg", home / "astronaut.jpg")
+
+
+def _pan(photo: Image.Image, path: Path) -> None:
+    """Makes a film of a dozen frames."""
+    with av.open(path, "w") as film:
+        stream = film.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for shift in range(0, 24, 2):
+            part = photo.crop((shift, 0, shift + 320, 240))
+            film.mux(stream.encode(av.VideoFrame.from_image(part)))
+        film.mux(stream.encode())
 
 
 def table(outcomes: list[Outcome]) -> str:

@@ -243,7 +243,7 @@ def _preloaded(work: Path) -> None:
         ["cc", "-shared", "-fPIC", "-O2", "-o", str(library), str(SHIM), "-ldl"], check=True
     )
     os.environ["LD_PRELOAD"] = str(library)
-    os.execv(sys.executable, [sys.executable, *sys.argv, "--work", str(work)])
+    os.execv(sys.executable, [sys.executable, *sys.argv, "--work", str(work)])  # noqa: S606  (this program once more)
 
 
 def _try_command(name: str, command: WritingCommand, work: Path, arguments: Arguments) -> int:

@@ -1,4 +1,4 @@
-"""Colours photos: files, folders and globs of any size, with a trained model."""
+"""Colours photos and films: files, folders and globs of any size, with a trained model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from colorizer.command import import_tensorflow, parse, run
+from pipelines.errors import UsageError
 
 EXAMPLES = """
 # A whole album, with its sub-folders; colours/ gets a PNG for each photo.
@@ -29,7 +30,7 @@ class Arguments(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT..."), Field(min_length=1)]
-    """Photos: files, folders (searched with their sub-folders) and globs."""
+    """Photos and films: files, folders (searched with their sub-folders) and globs."""
     output: Annotated[Path, arg(metavar="DIR")]
     """Folder for the coloured photos; made if missing. Inputs are never overwritten."""
     model: Annotated[Path | None, arg(metavar="RUN_OR_EXPORT")] = None
@@ -50,11 +51,11 @@ class Arguments(BaseModel):
     """So many colourings of each photo, lake.1.png, lake.2.png, ...: those of --seed S (left out:
     0), S + 1, ..."""
     format: Literal["png", "jpg"] = "png"
-    """What to write; jpg has quality 95 and full colour resolution."""
+    """What to write for photos; jpg has quality 95 and full colour resolution."""
     skip_existing: FlagCreatePairsOff[bool] = False
-    """Leave photos alone whose result is there already: goes on where it stopped."""
+    """Leave what is there already alone: goes on where it stopped, in the midst of a film too."""
     batch_size: Annotated[int, Field(ge=1)] = 8
-    """Photos that go through the network at once."""
+    """Photos, or frames of a film, that go through the network at once."""
 
 
 def main() -> None:
@@ -66,27 +67,28 @@ def _command() -> int:
     arguments = parse(
         Arguments,
         prog="python -m colorizer.colorize",
-        description="Colours photos of any size. Bad ones are reported and skipped.",
+        description="Colours photos and films of any size. Bad ones are reported and skipped.",
         examples=EXAMPLES,
     )
     return colorize_files(arguments)
 
 
 def colorize_files(arguments: Arguments) -> int:
-    """Colours all photos that `arguments` name; prints a summary on stdout.
+    """Colours all photos and films that `arguments` name; prints a summary on stdout.
 
     Returns:
         The exit code: 0, or 1 if any photo failed.
 
     Raises:
         NoPhotosError: the inputs hold no photo at all.
-        ColorizerError: the model, the hints or the palette cannot be used, or the output is not a
-            folder.
-        UsageError: a style or a sample is asked for that the model does not know, or hints for a
-            photo that is not among the inputs.
+        ColorizerError: the model, the hints or the palette cannot be used, the output is not a
+            folder, or there is a film and the extra `video` is not installed.
+        UsageError: a style or a sample is asked for that the model does not know, hints for a
+            photo that is not among the inputs, or hints or samples for films.
     """
     # Late, here and below: none of it may slow down --help.
     from colorizer.colorizing.planning import plan
+    from colorizer.films.formats import require_extra
     from colorizer.guidance.hints import HintsFile
 
     output = arguments.output
@@ -96,10 +98,14 @@ def colorize_files(arguments: Arguments) -> int:
         f".{arguments.format}",
         skip_existing=arguments.skip_existing,
         variants=arguments.variants,
+        films=True,
     )
     hints = None if arguments.hints is None else HintsFile(arguments.hints)
     if hints is not None:
         hints.check_names(work.sources)
+    if work.films:
+        require_extra()
+        _refuse_for_films(arguments)
 
     import_tensorflow()
     from colorizer.colorizing.pipeline import colorize_jobs
@@ -112,20 +118,38 @@ def colorize_files(arguments: Arguments) -> int:
     model = load(arguments.model).guided(style=arguments.style, palette=palette)
     # Now, and not once for each photo.
     model.guided(seed=seed)
-    failed = colorize_jobs(
-        model,
-        work.waiting,
-        work.errors,
-        saturation=arguments.saturation,
-        hints=hints,
-        seed=seed,
-        batch_size=arguments.batch_size,
-    )
+    failed = 0
+    if work.waiting or work.errors or not work.films:
+        failed += colorize_jobs(
+            model,
+            work.waiting,
+            work.errors,
+            saturation=arguments.saturation,
+            hints=hints,
+            seed=seed,
+            batch_size=arguments.batch_size,
+        )
+    if work.films:
+        from colorizer.films.pipeline import colorize_films
+
+        failed += colorize_films(
+            model,
+            work.films,
+            saturation=arguments.saturation,
+            batch_size=arguments.batch_size,
+            resume=arguments.skip_existing,
+        )
     print(
-        f"{len(work.waiting) - failed} done, {work.skipped} skipped, "
+        f"{len(work.waiting) + len(work.films) - failed} done, {work.skipped} skipped, "
         f"{failed + len(work.errors)} failed, {work.passed_over} passed over: {output}"
     )
     return 1 if failed or work.errors else 0
+
+
+def _refuse_for_films(arguments: Arguments) -> None:
+    for flag in ("hints", "seed", "variants"):
+        if getattr(arguments, flag) is not None:
+            raise UsageError(f"--{flag}: photos take it, films do not: colour them apart")
 
 
 def _palette(path: Path) -> "Palette":

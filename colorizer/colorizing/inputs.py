@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from colorizer.films.formats import is_film
 from colorizer.images.formats import is_photo
 from pipelines.errors import PhotoError, UsageError
 
@@ -39,8 +40,8 @@ class Found:
     errors: list[PhotoError] = field(default_factory=list)
 
 
-def find_sources(inputs: Sequence[str], output: Path) -> Found:
-    """Finds the photos that `inputs` name.
+def find_sources(inputs: Sequence[str], output: Path, *, films: bool = False) -> Found:
+    """Finds the photos that `inputs` name, with `films` also the films.
 
     A folder is searched with its sub-folders. Hidden files in it (`.DS_Store`, `._lake.jpg`) are
     passed over, and `output`, should it lie inside, is not searched. A glob, `**` included,
@@ -58,7 +59,7 @@ def find_sources(inputs: Sequence[str], output: Path) -> Found:
             reason = "matches nothing" if glob.has_magic(name) else "no such file or folder"
             found.errors.append(PhotoError(name, reason))
         for path in matches:
-            sources = _in_folder(path, output, found) if path.is_dir() else _named(path)
+            sources = _in_folder(path, output, found, films) if path.is_dir() else _named(path)
             for source in sources:
                 place = os.path.abspath(source.path)  # noqa: PTH100  (resolve() follows links)
                 if place not in seen:
@@ -79,7 +80,7 @@ def _named(path: Path) -> Iterator[Source]:
     yield Source(path, Path(path.name))
 
 
-def _in_folder(folder: Path, output: Path, found: Found) -> Iterator[Source]:
+def _in_folder(folder: Path, output: Path, found: Found, films: bool) -> Iterator[Source]:
     if output.is_dir() and output.samefile(folder):
         # Its results would be the inputs of the next run.
         raise UsageError(f"--output {output}: is a folder of photos to colour; choose another")
@@ -101,7 +102,7 @@ def _in_folder(folder: Path, output: Path, found: Found) -> Iterator[Source]:
         for entry in entries:
             if entry in folders:
                 continue
-            if not _hidden(entry) and is_photo(entry):
+            if not _hidden(entry) and ((films and is_film(entry)) or is_photo(entry)):
                 yield Source(entry, entry.relative_to(folder))
             else:
                 found.passed_over.append(entry)

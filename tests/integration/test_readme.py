@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import pytest
 from command_lines import QUICK, ROOT, furnished, ran
 from PIL import Image
@@ -26,7 +27,7 @@ def home(tmp_path_factory) -> Path:
 
 def test_the_whole_way(home):
     lines = [line for line in COMMANDS if line.startswith("python ")]
-    assert len(lines) == 22
+    assert len(lines) == 23
     (serving,) = [line for line in lines if "models_export.serve" in line]
     (client,) = [line for line in lines if "models_export.client" in line]
     for line in lines:
@@ -46,6 +47,8 @@ def test_the_whole_way(home):
         coloured = home / "in_colour" / f"{old.stem}.png"
         with Image.open(coloured) as result, Image.open(old) as original:
             assert result.size == original.size
+    with av.open(home / "in_colour" / "film.mp4") as film:
+        assert sum(1 for _ in film.decode(video=0)) == 12
 
     (python,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     subprocess.run([sys.executable, "-c", python], cwd=home, check=True, capture_output=True)
