@@ -20,7 +20,8 @@ from colorizer.config import FitConfig, load_config
 from colorizer.images.provenance import Provenance, marked_png
 from colorizer.images.reading import Photo, decode_photo
 from colorizer.images.writing import encode_photo
-from colorizer.inference import Colorizer, _read_json
+from colorizer.inference import Colorizer
+from colorizer.model_files import _read_json
 from colorizer.shipped import read_manifest
 from colorizer.shipped.signing import new_private_key, read_signed, sign
 from colorizer.training.checkpoint import Progress, load_progress, save_checkpoint
