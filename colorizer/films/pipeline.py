@@ -25,7 +25,7 @@ from colorizer.films.reading import Film, Frame, Look
 from colorizer.films.steadying import State, Steadier
 from colorizer.films.writing import ENCODER_OPTIONS, PartWriter, join
 from colorizer.inference import Colorizer
-from pipelines.errors import ColorizerError, PhotoError
+from pipelines.errors import ColorizerError, NotWrittenError, PhotoError
 
 # Ten seconds of most films: what a kill costs at most, and as far apart as x264 would put its key
 # frames anyway.
@@ -59,6 +59,9 @@ def colorize_films(
         except PhotoError as error:
             failed += 1
             _say(f"error: {error}")
+        except NotWrittenError as error:
+            failed += 1
+            _say(f"error: {job.target}: {error.reason}")
         except ColorizerError as error:
             failed += 1
             _say(f"error: {job.source.path}: {error}")
