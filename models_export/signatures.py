@@ -3,8 +3,7 @@
     serving_default, colorize_bytes  image_bytes string [N] -> colorized_bytes string [N]
     predict_ab                       lightness float32 [N,H,W,1] -> ab float32 [N,H,W,2]
     colorize_rgb                     rgb uint8 [N,H,W,3] -> colorized uint8 [N,H,W,3]
-    colorize_hinted                  image_bytes string [N], hints float32 [N,K,5]
-                                     -> colorized_bytes string [N]
+    colorize_hinted                  image_bytes, hints float32 [N,K,5] -> colorized_bytes
 
 The first two are one function under two names. Everything is made of TensorFlow's own operations,
 so that any TensorFlow loads it, TensorFlow Serving too, without Keras or this package.
