@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
+from true_photos import painted_psnr, true_photos
 
 from colorizer.command import import_tensorflow, run
 
@@ -59,7 +60,7 @@ def measure(arguments: Arguments) -> None:
     from colorizer.inference import load
 
     model = load(arguments.model).styled(arguments.style)
-    photos = _photos(arguments, model.image_size)
+    photos = true_photos(arguments.data, model.image_size, arguments.limit)
     ways: dict[str, Callable[..., Any]] = {
         "spread": model.with_hints,
         "mean error everywhere": lambda *given: _shifted(model, *given),
@@ -90,19 +91,6 @@ def measure(arguments: Arguments) -> None:
     )
 
 
-def _photos(arguments: Arguments, size: int) -> "list[np.ndarray]":
-    import numpy as np
-
-    from colorizer.evaluation.predictions import rgb8
-    from colorizer.metrics.encoded_pictures import encode
-    from pipelines.batches import evaluation_batches
-    from pipelines.preparation import prepare_photos
-
-    prepared = prepare_photos(arguments.data, image_size=size, limit=arguments.limit)
-    batches = evaluation_batches(prepared, 16).as_numpy_iterator()
-    return [photo for batch in batches for photo in np.asarray(rgb8(encode(*batch)))]
-
-
 def _true_hints(photo: "np.ndarray", count: int, random: Any) -> "list[Hint]":
     from colorizer.guidance.hints import Hint
 
@@ -131,11 +119,9 @@ def _places(hints: "Sequence[Hint]") -> list[tuple[Any, Any]]:
 def _scores(model: "Colorizer", photo: "np.ndarray", ab: "np.ndarray") -> tuple[float, float]:
     import numpy as np
 
-    from colorizer.metrics.psnr import psnr
-
-    painted = model.paint(photo, ab)
-    decibels = float(np.asarray(psnr(photo[None], painted[None]))[0])
-    return decibels, float(128 * np.linalg.norm(_ab(photo) - ab, axis=-1).mean())
+    return painted_psnr(model, photo, ab), float(
+        128 * np.linalg.norm(_ab(photo) - ab, axis=-1).mean()
+    )
 
 
 def _wished(

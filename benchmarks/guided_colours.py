@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
+from true_photos import painted_psnr, true_photos
 
 from colorizer.command import import_tensorflow, run
 
@@ -60,7 +61,7 @@ def measure(arguments: Arguments) -> None:
     from colorizer.inference import load
 
     model = load(arguments.model).styled(arguments.style)
-    photos = _photos(arguments, model.image_size)
+    photos = true_photos(arguments.data, model.image_size, arguments.limit)
     others = [*photos[1:], photos[0]]
     usual = [model.predict_photos([photo])[0] for photo in photos]
     print(f"{len(photos)} photos")
@@ -71,7 +72,9 @@ def measure(arguments: Arguments) -> None:
             ab = [
                 _guided(model, way, *each) for each in zip(photos, references, usual, strict=True)
             ]
-            decibels = np.mean([_psnr(model, *pair) for pair in zip(photos, ab, strict=True)])
+            decibels = np.mean(
+                [painted_psnr(model, *pair) for pair in zip(photos, ab, strict=True)]
+            )
             apart = np.mean([_distance(*pair) for pair in zip(ab, references, strict=True)])
             print(f"| {title} | {way} | {decibels:.2f} | {apart:.2f} |", flush=True)
     samplers = [model.guided(seed=seed) for seed in range(arguments.samples)]
@@ -79,19 +82,6 @@ def measure(arguments: Arguments) -> None:
         _measure_samples(model, samplers, photos)
     if arguments.sheet is not None:
         _write_sheet(arguments.sheet, model, samplers[:3], photos, others)
-
-
-def _photos(arguments: Arguments, size: int) -> "list[np.ndarray]":
-    import numpy as np
-
-    from colorizer.evaluation.predictions import rgb8
-    from colorizer.metrics.encoded_pictures import encode
-    from pipelines.batches import evaluation_batches
-    from pipelines.preparation import prepare_photos
-
-    prepared = prepare_photos(arguments.data, image_size=size, limit=arguments.limit)
-    batches = evaluation_batches(prepared, 16).as_numpy_iterator()
-    return [photo for batch in batches for photo in np.asarray(rgb8(encode(*batch)))]
 
 
 def _guided(
@@ -106,14 +96,6 @@ def _guided(
         return transferred(usual[None], palette)[0]
     ab: np.ndarray = model.guided(palette=palette).predict_photos([photo])[0]
     return ab
-
-
-def _psnr(model: "Colorizer", photo: "np.ndarray", ab: "np.ndarray") -> float:
-    import numpy as np
-
-    from colorizer.metrics.psnr import psnr
-
-    return float(np.asarray(psnr(photo[None], model.paint(photo, ab)[None]))[0])
 
 
 def _distance(ab: "np.ndarray", reference: "np.ndarray") -> float:
@@ -141,7 +123,7 @@ def _measure_samples(
     decibels, apart = [], []
     for photo in photos:
         drawn = [sampler.predict_photos([photo])[0] for sampler in samplers]
-        decibels.append([_psnr(model, photo, ab) for ab in drawn])
+        decibels.append([painted_psnr(model, photo, ab) for ab in drawn])
         differences = [one - other for one, other in combinations(drawn, 2)]
         apart += [AB_RANGE * np.linalg.norm(each, axis=-1).mean() for each in differences]
     print(

@@ -23,7 +23,7 @@ _DESCRIPTION = """Builds a dataset of TensorFlow Datasets from photos that lie o
 Broken, gray and toned photos and copies of others are left out, counted and listed in the
 dataset's metadata.json. The dataset goes to $TFDS_DATA_DIR (default: ~/tensorflow_datasets).
 pipelines/datasets/README.md says where the photos come from, and on which terms."""
-_EXAMPLES = """
+EXAMPLES = """
 # A folder of one's own; train on it with --data tfds:photo_folder/mine.
 python -m colorizer.build_dataset --dataset photo_folder --source photos/train --name mine
 # One of the report's sets, from the archive that was fetched from Kaggle.
@@ -117,7 +117,7 @@ def _command() -> None:
         BuildArguments,
         prog="python -m colorizer.build_dataset",
         description=_DESCRIPTION,
-        examples=_EXAMPLES,
+        examples=EXAMPLES,
     )
     if arguments.name is not None and arguments.dataset != "photo_folder":
         raise UsageError("--name is for photo_folder only")

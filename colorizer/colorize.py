@@ -9,6 +9,9 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from colorizer.command import import_tensorflow, parse, run
 from pipelines.errors import UsageError
 
+if TYPE_CHECKING:
+    from colorizer.guidance.palette import Palette
+
 EXAMPLES = """
 # A whole album, with its sub-folders; colours/ gets a PNG for each photo.
 python -m colorizer.colorize old_album/ --output colours
@@ -18,10 +21,6 @@ python -m colorizer.colorize old_album/ scan.tif --output vivid --style vivid --
 # With a network of one's own, colours a little stronger.
 python -m colorizer.colorize 'scans/*.png' --output in_colour --model runs/first --saturation 1.2
 """
-
-
-if TYPE_CHECKING:
-    from colorizer.guidance.palette import Palette
 
 
 class Arguments(BaseModel):

@@ -23,7 +23,7 @@ _DESCRIPTION = """Measures a model on photos beside gray, a mean colour, and oth
 Prints PSNR, CIE76, CIEDE2000, SSIM and colourfulness as means per image, KID over features of
 EfficientNet-Lite1, all with bootstrap intervals, the paired differences, and the report's bands.
 Photos whose originals are gray are left out and counted."""
-_EXAMPLES = """
+EXAMPLES = """
 # The network that ships, on photos of one's own.
 python -m colorizer.evaluate --data photos/test
 # A run, with the figures as JSON and the pictures side by side.
@@ -81,7 +81,7 @@ def _command() -> None:
         EvaluateArguments,
         prog="python -m colorizer.evaluate",
         description=_DESCRIPTION,
-        examples=_EXAMPLES,
+        examples=EXAMPLES,
     )
     _check(arguments)
     import_tensorflow()

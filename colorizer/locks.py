@@ -23,13 +23,14 @@ _PARTIAL_NAME = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(PARTIAL)}(\.\w+)?")
 
 if sys.platform == "win32":
 
-    def _lock(descriptor: int) -> None:
+    def lock(descriptor: int) -> None:
+        """Raises OSError: there are no locks here."""
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 else:
     import fcntl
 
-    def _lock(descriptor: int) -> None:
+    def lock(descriptor: int) -> None:
         """Locks an open file or folder.
 
         Raises:
@@ -70,7 +71,7 @@ def _locked(path: Path) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            _lock(descriptor)
+            lock(descriptor)
             there = os.path.samestat(os.fstat(descriptor), path.stat())
         except BlockingIOError:
             os.close(descriptor)
@@ -102,7 +103,7 @@ def marked(path: Path) -> Iterator[None]:
     try:
         # Where there are no locks nothing is removed either.
         with suppress(OSError):
-            _lock(descriptor)
+            lock(descriptor)
         yield
     finally:
         os.close(descriptor)
@@ -115,7 +116,7 @@ def _sweep(folder: Path) -> None:
         with suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY)
             try:
-                _lock(descriptor)
+                lock(descriptor)
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             finally:
                 os.close(descriptor)

@@ -63,7 +63,7 @@ def test_help_answers_without_loading_tensorflow(module):
 @pytest.mark.parametrize("module", COMMANDS)
 def test_examples_of_the_help_are_command_lines(module, tmp_path, monkeypatch, import_script):
     imported = importlib.import_module(module)
-    examples = getattr(imported, "EXAMPLES", "") or imported._EXAMPLES
+    examples = imported.EXAMPLES
     lines = joined(examples)
     assert len(lines) >= 2
     for line in lines:

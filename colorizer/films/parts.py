@@ -4,7 +4,6 @@ A run that was killed goes on behind the last part. With each part goes what its
 have gone on from, so that the film becomes the same as if nothing had stopped it.
 """
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -18,7 +17,7 @@ import numpy as np
 
 from colorizer.files import replacing, write_json
 from colorizer.films.steadying import State
-from colorizer.locks import PARTIAL
+from colorizer.locks import PARTIAL, lock
 from pipelines.errors import PhotoError
 
 _KEY = "film.json"
@@ -126,9 +125,9 @@ def parts_folder(target: Path) -> Iterator[Path]:
     name = hashlib.sha256(target.name.encode(errors="surrogateescape")).hexdigest()[:16]
     folder = target.with_name(f".{name}{PARTIAL}")
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("wb") as lock:
+    with (folder / "lock").open("wb") as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(held.fileno())
         except OSError as error:
             raise PhotoError(target, "another run is at work on it") from error
         yield folder

@@ -1,6 +1,7 @@
 """Networks in use, and how each can be asked for other colours than its usual ones."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import keras
@@ -116,20 +117,29 @@ class ClassNetwork(Network):
 
     Args:
         model: with logits of the classes.
-        statistics: of its run, with "class_shares".
+        styled: it in each of its styles, as `in_styles` gives it.
+        shares: of the classes in its training photos, (CLASSES,).
         size: S, in pixels.
         title: what errors call it.
     """
 
     def __init__(
-        self, model: keras.Model, statistics: Mapping[str, Any], size: int, title: str
+        self,
+        model: keras.Model,
+        styled: Mapping[str, keras.Model],
+        shares: Sequence[float],
+        size: int,
+        title: str,
     ) -> None:
-        styled = in_styles(model, statistics)
         self._styled = {name: compile_network(network, size) for name, network in styled.items()}
         super().__init__(self._styled[DEFAULT_STYLE], title)
         self.styles = tuple(styled)
-        self._shares = np.asarray(statistics["class_shares"], np.float64)
-        self._read = _reader(model, size)
+        self._shares = np.asarray(shares, np.float64)
+        self._model, self._size = model, size
+
+    @cached_property
+    def _read(self) -> Callable[..., Any]:
+        return _reader(self._model, self._size)
 
     def answering(self, wish: Wish) -> Predict:
         """See `Network.answering`."""
@@ -166,8 +176,8 @@ def network_in_use(
         size: S, in pixels.
         title: what errors call it.
     """
-    if in_styles(model, statistics):
-        return ClassNetwork(model, statistics, size, title)
+    if styled := in_styles(model, statistics):
+        return ClassNetwork(model, styled, statistics["class_shares"], size, title)
     if any(isinstance(layer, LatentNoise) for layer in model.layers):
         return LatentNetwork(model, size, title)
     return Network(compile_network(model, size), title)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,29 +19,6 @@ from colorizer.images.provenance import software
 from colorizer.inference import load
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(
-    tiny_run: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Iterator[Run]:
-    """Runs the command in an empty folder; gives the exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
-
-    def run(*arguments: object, model: Path | None = tiny_run) -> tuple[int, str, str]:
-        named = [] if model is None else ["--model", str(model)]
-        monkeypatch.setattr(sys, "argv", ["colorize", *map(str, arguments), *named])
-        with pytest.raises(SystemExit) as ended:
-            colorize.main()
-        written = capsys.readouterr()
-        return int(ended.value.code or 0), written.out, written.err
-
-    yield run
-    signal.signal(signal.SIGTERM, before)
 
 
 def _photo(path: Path | str, size: tuple[int, int] = (40, 30), **options: object) -> Path:

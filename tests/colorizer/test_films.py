@@ -1,7 +1,6 @@
 """Films: what the coloured one keeps of its original, steady colours, resuming, damaged files."""
 
 import io
-import signal
 import subprocess
 import sys
 import time
@@ -16,7 +15,6 @@ import numpy as np
 import pytest
 from av.video.reformatter import Interpolation
 
-from colorizer import colorize
 from colorizer.colorizing.inputs import Source
 from colorizer.colorizing.outputs import Job
 from colorizer.colorizing.painting import lay_on
@@ -370,30 +368,6 @@ def test_frames_are_seen_upright(photo: np.ndarray, tmp_path: Path) -> None:
 
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(
-    tiny_run: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        words = ["colorize", *map(str, arguments), "--model", str(tiny_run)]
-        monkeypatch.setattr(sys, "argv", words)
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as ended:
-                colorize.main()
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        written = capsys.readouterr()
-        return int(ended.value.code or 0), written.out, written.err
-
-    return run
 
 
 def test_bad_films_are_named_and_the_rest_goes_on(

@@ -93,7 +93,7 @@ def test_folders_that_are_not_whole_and_names_of_others(tmp_path):
 
 
 def test_a_lock_file_that_its_holder_removes_at_that_moment_is_made_anew(tmp_path, monkeypatch):
-    lock, descriptors = locks._lock, []
+    lock, descriptors = locks.lock, []
 
     def lock_what_is_removed(descriptor: int) -> None:
         if not descriptors:
@@ -101,7 +101,7 @@ def test_a_lock_file_that_its_holder_removes_at_that_moment_is_made_anew(tmp_pat
         descriptors.append(descriptor)
         lock(descriptor)
 
-    monkeypatch.setattr(locks, "_lock", lock_what_is_removed)
+    monkeypatch.setattr(locks, "lock", lock_what_is_removed)
     with used_alone(tmp_path):
         assert names(tmp_path) == {".lock"} and len(descriptors) == 2
 
@@ -118,7 +118,7 @@ def test_where_there_are_no_locks_it_is_said(tmp_path, monkeypatch, capsys):
     def none(descriptor: int) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(locks, "_lock", none)
+    monkeypatch.setattr(locks, "lock", none)
     left = tmp_path / f".{'0' * 32}.partial.png"
     left.touch()
     with used_alone(tmp_path), replacing(tmp_path / "a.txt") as beside:
