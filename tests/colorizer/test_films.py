@@ -1,6 +1,5 @@
 """Films: what the coloured one keeps of its original, steady colours, resuming, damaged files."""
 
-import io
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from colorizer.films.parts import parts_folder
 from colorizer.films.pipeline import colorize_film
 from colorizer.films.reading import Film
 from colorizer.films.smoothing import MotionFinder, steadied
+from colorizer.films.writing import ENCODER_OPTIONS
 from colorizer.inference import Colorizer, load
 from pipelines.errors import PhotoError
 
@@ -226,19 +226,12 @@ def test_brightness_flicker_is_no_cut_but_another_scene_is(photo: np.ndarray) ->
     assert motion.is_cut
 
 
-def _assert_same_pictures(film: bytes, other: bytes) -> None:
-    """Byte for byte as a rule; a rounding in the network may change a level here and there."""
-    with av.open(io.BytesIO(film)) as one, av.open(io.BytesIO(other)) as two:
-        for a, b in zip(one.decode(video=0), two.decode(video=0), strict=True):
-            assert a.pts == b.pts
-            apart = a.to_ndarray().astype(int) - b.to_ndarray()
-            assert np.abs(apart).max() <= 6
-
-
 def test_a_killed_run_goes_on_to_the_same_film(
     network: Colorizer, photo: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "PART_FRAMES", 16)
+    # With it x264 itself gives frames as small as these other bits in one run of ten.
+    monkeypatch.setitem(ENCODER_OPTIONS, "mbtree", "0")
     path = _make(tmp_path / "old.mp4", photo, Recipe(tuple(range(0, 60 * 512, 512)), sound=False))
     whole = _colour(network, path).read_bytes()
     (tmp_path / "out" / "old.mp4").unlink()
@@ -266,7 +259,7 @@ def test_a_killed_run_goes_on_to_the_same_film(
     # Another frame may be painted while the interruption comes through.
     before = len(painted)
     target = _colour(network, path, resume=True)
-    _assert_same_pictures(target.read_bytes(), whole)
+    assert target.read_bytes() == whole
     # Those that were not in a part that is whole.
     assert len(painted) - before == 28
     assert [entry.name for entry in target.parent.iterdir()] == ["old.mp4"]
