@@ -41,7 +41,7 @@ def upright(picture: Tensor, orientation: Tensor) -> Tensor:
 
 
 def resize_square(picture: Tensor, image_size: int, resize: Resize) -> Tensor:
-    """Resizes (height, width, 3) uint8 to (image_size, image_size, 3) float32 RGB in [0, 1].
+    """Resizes (height, width, 3) uint8 to (image_size, image_size, 3) float32 RGB in [0, 255].
 
     Bilinear, antialiased where it shrinks. `squash` changes the aspect ratio, as the report
     does; `crop` keeps it and cuts out the middle.
@@ -54,7 +54,7 @@ def resize_square(picture: Tensor, image_size: int, resize: Resize) -> Tensor:
     if resize == "crop":
         picture = _central_square(picture)
     resized = resize_bilinear(picture, (image_size, image_size))
-    return tf.ensure_shape(resized / 255.0, (image_size, image_size, 3))
+    return tf.ensure_shape(resized, (image_size, image_size, 3))
 
 
 def resize_bilinear(pictures: Tensor, size: Tensor) -> Tensor:

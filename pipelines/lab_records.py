@@ -41,7 +41,7 @@ class Summary:
 
 
 def lab_batch(rgb: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
-    """Converts float32 RGB in [0, 1], shape (N, H, W, 3), to what records hold.
+    """Converts float32 RGB in [0, 255], shape (N, H, W, 3), to what records hold.
 
     Through tensorflow-io, compiled by XLA. A batch of fewer than `batch_size` photos is filled
     up, so that it is not compiled for itself.
@@ -49,7 +49,8 @@ def lab_batch(rgb: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
     Returns:
         int16 lightness (N, H, W, 1) and ab (N, H, W, 2).
     """
-    lightness, ab = _compiled(filled(rgb, batch_size))
+    responses = _responses(filled(rgb, batch_size))
+    lightness, ab = _rounded_lab(responses)
     count = tf.shape(rgb)[0]
     return lightness[:count], ab[:count]
 
@@ -76,9 +77,15 @@ def filled(batch: Tensor, batch_size: int) -> Tensor:
     return tf.ensure_shape(full, (batch_size, *batch.shape[1:]))
 
 
+# Two programs: `tfio_color.rgb_to_responses` says why.
 @tf.function(jit_compile=True, autograph=False)
-def _compiled(rgb: Tensor) -> tuple[Tensor, Tensor]:
-    lightness, ab = lab_to_lightness_ab(tfio_color.rgb_to_lab_in_xla(rgb))
+def _responses(rgb: Tensor) -> Tensor:
+    return tfio_color.rgb_to_responses(rgb / 255.0)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _rounded_lab(responses: Tensor) -> tuple[Tensor, Tensor]:
+    lightness, ab = lab_to_lightness_ab(tfio_color.responses_to_lab(responses))
     return _rounded(lightness), _rounded(ab)
 
 

@@ -1,5 +1,6 @@
 """Finding JPEG files and looking at their headers, before anything is decoded."""
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ class PhotoFile:
     @property
     def state(self) -> tuple[str, int, int]:
         """Changes where the photo changes: name, size, time."""
-        return str(self.path.resolve()), self.bytes, self.path.stat().st_mtime_ns
+        return str(self.path.absolute()), self.bytes, self.path.stat().st_mtime_ns
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,12 @@ def find_jpegs(folder: Path) -> list[Path]:
     Hidden files and folders (their names start with a dot) are passed over. What cannot be looked
     at, such as a link that leads nowhere, is listed: reading it will say why.
     """
-    found = (
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in JPEG_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and not _is_folder(path)
-    )
+    found: list[Path] = []
+    for here, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files = (Path(here, name) for name in names if not name.startswith("."))
+        found.extend(file for file in files if file.suffix.lower() in JPEG_SUFFIXES)
     return sorted(found)
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
 
 
 def inspect_header(path: Path) -> PhotoFile:

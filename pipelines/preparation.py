@@ -20,23 +20,20 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from pipelines.dataset_names import is_dataset
-from pipelines.decoding import Resize, Tensor, decode_jpeg, resize_square
+from pipelines.decoded_batches import decoded_batches
+from pipelines.decoding import Resize, decode_jpeg
 from pipelines.errors import NoPhotosError, NotWrittenError
 from pipelines.grayness import why_gray
 from pipelines.lab_records import (
     RECORD_ONE,
     Summary,
     fingerprint,
-    lab_batch,
     load_summary,
     photos_file,
     save_summary,
 )
-from pipelines.parallelism import fixed_parallelism
 from pipelines.photo_files import PhotoFile, Rejection, find_jpegs, inspect_headers
 from pipelines.stored_photos import address, find_stored, read_photo
-
-_BATCH = 16
 
 Item = TypeVar("Item")
 
@@ -230,7 +227,7 @@ def _scan(
         ) as bar,
         nullcontext() if records is None else photos_file(records).open("wb") as file,
     ):
-        for indices, lightness, ab in _lab_batches(files, image_size, resize):
+        for indices, _, lightness, ab in _batches(files, image_size, resize):
             decoded[indices] = True
             bar.update(int(indices[-1]) + 1 - bar.n)
             reasons = why_gray(lightness, ab, RECORD_ONE)
@@ -258,20 +255,9 @@ def _mean_ab(ab: np.ndarray) -> list[tuple[float, float]]:
     return [(a, b) for a, b in (sums / (side**2 * RECORD_ONE)).tolist()]
 
 
-def _lab_batches(
+def _batches(
     files: Sequence[PhotoFile], image_size: int, resize: Resize
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yields index, lightness and ab, as records hold them, of batches of what decodes."""
-
-    @tf.autograph.experimental.do_not_convert
-    def decode(index: Tensor, path: Tensor, orientation: Tensor) -> tuple[Tensor, Tensor]:
-        picture = decode_jpeg(read_photo(path), orientation)
-        return index, resize_square(picture, image_size, resize)
-
-    @tf.autograph.experimental.do_not_convert
-    def convert(indices: Tensor, rgb: Tensor) -> tuple[Tensor, ...]:
-        return indices, *lab_batch(rgb, _BATCH)
-
+) -> Iterator[tuple[np.ndarray, ...]]:
     if not files:
         return
     columns = (
@@ -279,17 +265,8 @@ def _lab_batches(
         [address(file) for file in files],
         np.array([file.orientation for file in files], np.int32),
     )
-    dataset = (
-        tf.data.Dataset.from_tensor_slices(columns)
-        .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-        .ignore_errors()
-        # Without this, nothing is decoded while a batch is put together.
-        .prefetch(_BATCH)
-        .batch(_BATCH)
-        .map(convert, num_parallel_calls=tf.data.AUTOTUNE)
-        .prefetch(2)
-    )
-    yield from fixed_parallelism(dataset).as_numpy_iterator()
+    photos = tf.data.Dataset.from_tensor_slices(columns)
+    yield from decoded_batches(photos, image_size, resize, read_photo)
 
 
 def _why_undecodable(file: PhotoFile) -> str:

@@ -20,12 +20,12 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from pipelines.datasets.photo_sources import PhotoSource, find_source
-from pipelines.decoding import Resize, Tensor, decode_jpeg, resize_square
+from pipelines.decoded_batches import decoded_batches
+from pipelines.decoding import Resize
 from pipelines.errors import NoPhotosError, PhotoError
 from pipelines.grayness import why_gray
-from pipelines.lab_records import RECORD_ONE, lab_batch
+from pipelines.lab_records import RECORD_ONE
 from pipelines.likeness import SeenPhotos
-from pipelines.parallelism import fixed_parallelism
 from pipelines.photo_files import PhotoFile, inspect_encoded
 
 IMAGE_SIZE = 256
@@ -228,31 +228,15 @@ def _examined(
 
 
 def _decoded(read: Any, resize: Resize) -> Iterator[tuple[int, np.ndarray, str | None]]:
-    def decode(index: Tensor, encoded: Tensor, orientation: Tensor) -> tuple[Tensor, Tensor]:
-        return index, resize_square(decode_jpeg(encoded, orientation), IMAGE_SIZE, resize)
-
-    def convert(indices: Tensor, rgb: Tensor) -> tuple[Tensor, ...]:
-        pictures = tf.cast(tf.round(rgb * 255.0), tf.uint8)
-        return indices, pictures, *lab_batch(rgb, _BATCH)
-
     signature = (
         tf.TensorSpec((), tf.int64),
         tf.TensorSpec((), tf.string),
         tf.TensorSpec((), tf.int32),
     )
-    dataset = (
-        tf.data.Dataset.from_generator(read, output_signature=signature)
-        .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-        .ignore_errors()
-        # Without this, nothing is decoded while a batch is put together.
-        .prefetch(_BATCH)
-        .batch(_BATCH)
-        .map(convert, num_parallel_calls=tf.data.AUTOTUNE)
-        .prefetch(2)
-    )
-    for indices, pictures, lightness, ab in fixed_parallelism(dataset).as_numpy_iterator():
-        reasons = why_gray(lightness, ab, RECORD_ONE)
-        yield from zip(indices.tolist(), pictures, reasons, strict=True)
+    photos = tf.data.Dataset.from_generator(read, output_signature=signature)
+    for indices, rgb, lightness, ab in decoded_batches(photos, IMAGE_SIZE, resize):
+        pictures = np.rint(rgb).astype(np.uint8)
+        yield from zip(indices.tolist(), pictures, why_gray(lightness, ab, RECORD_ONE), strict=True)
 
 
 def _sha256(content: bytes) -> bytes:

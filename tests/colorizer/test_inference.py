@@ -116,7 +116,7 @@ def test_the_network_sees_what_training_shows_it() -> None:
 
     photo = _noise(50, 90, 3)
     Colorizer(predict, SIZE, STATISTICS).colorize(photo)
-    training = rgb2lab(resize_square(tf.constant(photo), SIZE, "squash").numpy())
+    training = rgb2lab(resize_square(tf.constant(photo), SIZE, "squash").numpy() / 255)
     assert seen[0].shape == (1, SIZE, SIZE, 1)
     assert seen[0].dtype == np.float32
     assert seen[0][0, ..., 0] == pytest.approx(training[..., 0] / 50 - 1, abs=1e-4)
