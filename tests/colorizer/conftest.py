@@ -3,11 +3,21 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from colorizer import colorize
 
 Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="session")
+def photo(sample_photos: Path) -> np.ndarray:
+    """uint8 (256, 256): something that films can pan over."""
+    import cv2
+
+    gray = cv2.imread(str(min((sample_photos / "train").rglob("*.jpg"))), cv2.IMREAD_GRAYSCALE)
+    return cv2.resize(gray, (256, 256), interpolation=cv2.INTER_AREA)
 
 
 @pytest.fixture
