@@ -37,7 +37,7 @@ from colorizer.colorizing.painting import lay_on
 from colorizer.command import parse, run
 from colorizer.films.colours import WEIGHTS, Colours, Painter
 from colorizer.films.parts import Parts
-from colorizer.films.pipeline import Encoding, colorize_film, grouped
+from colorizer.films.pipeline import Encoding, colorize_film, grouped, opencv_in_one_thread
 from colorizer.films.reading import Film
 from colorizer.films.smoothing import MotionFinder
 from colorizer.films.steadying import Steadier
@@ -154,7 +154,7 @@ def measure_flicker(network: Colorizer, clip: Clip) -> None:
         "frame by frame": _coloured(network, small, clip, smooth=False),
         "steadied, each frame seen": _coloured(network, small, clip, every=1),
         "steadied": _coloured(network, small, clip),
-        "steadied, each 4th seen": _coloured(network, small, clip, every=4),
+        "steadied, each 2nd seen": _coloured(network, small, clip, every=2),
     }
     print(f"\n{clip.name}: {len(small)} frames, cuts at {cuts}")
     plain = [_flicker(ways["frame by frame"], motion, cuts) for motion in motions.values()]
@@ -303,7 +303,8 @@ def _as_rgb(planes: tuple[np.ndarray, ...]) -> np.ndarray:
 
 def measure_speed(network: Colorizer, arguments: Arguments) -> None:
     """Prints frames a second of each stage alone, and of all as `colorize` runs them."""
-    with tempfile.TemporaryDirectory() as name:
+    # As `colorize` has it, for the stages alone too.
+    with opencv_in_one_thread(), tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         film = _enlarged(arguments.clips[0], folder / "large.mp4", arguments.speed_frames)
         for round_number in range(2):

@@ -78,7 +78,7 @@ class Colours:
 
 
 class Painter:
-    """Lays colour on luma planes.
+    """Lays colour on luma planes, in one thread at a time.
 
     Args:
         colours: how luma and chroma are meant.
@@ -89,6 +89,9 @@ class Painter:
         self._saturation = np.float32(saturation * color.AB_RANGE)
         self._tables = tf.constant(colours.tables)
         self._scales = tf.constant(colours.scales)
+        # Kept from frame to frame: fresh memory of that size costs more than what is done in it.
+        self._enlarged: np.ndarray | None = None
+        self._drop: np.ndarray | None = None
 
     def paint(
         self, luma: np.ndarray, small: np.ndarray, ab: np.ndarray
@@ -105,15 +108,18 @@ class Painter:
         """
         height, width = small.shape
         shrinking = width < ab.shape[1] or height < ab.shape[0]
-        enlarged = cv2.resize(
+        self._enlarged = enlarged = cv2.resize(
             ab * self._saturation,
             (width, height),
+            self._enlarged,
             interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR,
         )
         drop, cb, cr = self._chroma(small.reshape(-1), enlarged.reshape(-1, 2))
         drop = drop.reshape(height, width)
         if drop.shape != luma.shape:
-            drop = cv2.resize(drop, luma.shape[::-1], interpolation=cv2.INTER_LINEAR)
+            self._drop = drop = cv2.resize(
+                drop, luma.shape[::-1], self._drop, interpolation=cv2.INTER_LINEAR
+            )
         return cv2.subtract(luma, drop), cb.reshape(height, width), cr.reshape(height, width)
 
     def _chroma(self, luma: np.ndarray, ab: np.ndarray) -> list[np.ndarray]:

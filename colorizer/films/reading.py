@@ -186,9 +186,12 @@ class Film:
 
     def _frame(self, decoded: av.VideoFrame, time: int) -> Frame:
         luma = _luma(decoded, self.look)
-        # In two steps: shrinking by two is fast.
+        # In steps: shrinking by two is fast.
         small = _shrunk(luma, self.look.chroma_size)
-        gray = _shrunk(small, (self._size, self._size))
+        gray = small
+        while all(side % 2 == 0 and side >= 2 * self._size for side in gray.shape):
+            gray = _shrunk(gray, (gray.shape[1] // 2, gray.shape[0] // 2))
+        gray = _shrunk(gray, (self._size, self._size))
         gray = np.rot90(self.look.colours.levels[gray], self.look.turn)
         return Frame(time, decoded.duration or 0, luma, small, np.ascontiguousarray(gray))
 

@@ -19,7 +19,8 @@ from pipelines.errors import PhotoError
 # Without B-frames (6 % smaller files) frames are stored in the order in which they are shown, and
 # parts join without new time stamps.
 ENCODER = "libx264"
-ENCODER_OPTIONS = {"preset": "veryfast", "crf": "18", "bf": "0"}
+# Threads work on a frame each, not on slices of one as PyAV has it: that fills the cores.
+ENCODER_OPTIONS = {"preset": "veryfast", "crf": "18", "bf": "0", "thread_type": "frame"}
 # What Matroska tells of a track's old content.
 _STALE_TAGS = frozenset(("BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "ENCODER"))
 _FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
