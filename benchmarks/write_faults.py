@@ -13,7 +13,9 @@ each way:
 
 Afterwards: the exit code must be 1 and the reason told in a line that names a file, without a
 traceback (or 0, and the result whole); nothing under a final name may be half-written; and the
-command, run again, must come to the result of the undisturbed run, with nothing left over.
+command, run again, must come to the result of the undisturbed run, with nothing left over. Where a
+fault leaves just what an earlier one left (the results, and the names and sizes of all else), it is
+not run again once more.
 
 Commands run in forks of a process that has imported TensorFlow and computed nothing yet.
 """
@@ -23,14 +25,18 @@ import ctypes
 import errno
 import gc
 import importlib
+import json
+import math
 import os
 import random
 import re
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -46,6 +52,7 @@ from writing_commands import (
     damages,
     left_over,
     prepared,
+    remains,
     writing_commands,
 )
 
@@ -55,6 +62,10 @@ SHIM = Path(__file__).with_name("failing_writes.c")
 WAYS = {"broken": (errno.EIO, 0), "full": (errno.ENOSPC, 1), "read-only": (errno.EROFS, 1)}
 # Only these need room on the disk.
 NEEDING_ROOM = {"open", "write", "mkdir", "truncate", "allocate", "link", "fsync"}
+# A command that has not ended by then hangs.
+MOST_SECONDS = 120
+# Their threads would be missing in the forks, which import them anew.
+STARTING_THREADS = ("onnxruntime", "tf2onnx")
 
 
 class Arguments(BaseModel):
@@ -70,10 +81,10 @@ class Arguments(BaseModel):
     """How many calls of each class fail, one at a time, besides the first."""
     seed: int = 0
     """Draws them."""
-    part: Annotated[str, Field(pattern=r"^\d+/\d+$")] = "1/1"
-    """Which part of the faults, 2/3 say, to spread long work over several calls."""
+    minutes: Annotated[float, Field(gt=0)] = math.inf
+    """Ends after about so many; started again with the same WORK it goes on."""
     work: Path | None = None
-    """Folder to work in, kept afterwards; inputs that are there are taken."""
+    """Folder to work in, kept afterwards; inputs and outcomes that are there are taken."""
 
 
 class Call(NamedTuple):
@@ -105,6 +116,9 @@ class Fault(NamedTuple):
     call: Call
     way: str
 
+    def __str__(self) -> str:
+        return f"{self.call.kind}, call {self.call.number}, {self.way}"
+
 
 class Bench:
     """One command with its place, and what it leaves undisturbed.
@@ -121,6 +135,7 @@ class Bench:
         # Links would hide the folder from the preloaded library.
         self._area = place.resolve() / "area"
         self._out = self._area / "out"
+        self._taken_up: list[Any] = []
         os.environ.update(command.variables(self._out))
         self._clear()
         done = self._run()
@@ -147,14 +162,23 @@ class Bench:
             wrong += [f"left over: {one}" for one in left_over(self._out)]
         # What is whole already some commands refuse to make anew.
         if kind == "told" and contents(self._out) != self.whole:
-            again = self._run(again=True)
-            if again.code:
-                wrong.append(f"again: ended with {again.code}: {again.errors.splitlines()[-1:]}")
-            elif (after := contents(self._out)) != self.whole:
-                others = [n for n in {*after, *self.whole} if after.get(n) != self.whole.get(n)]
-                wrong.append(f"again: another result: {sorted(others)}")
-            wrong += [f"again: left over: {one}" for one in left_over(self._out)]
+            wrong += self._badly_taken_up()
         return kind, wrong
+
+    def _badly_taken_up(self) -> list[str]:
+        found = remains(self._out)
+        if found in self._taken_up:
+            return []
+        again = self._run(again=True)
+        wrong = [f"again: left over: {one}" for one in left_over(self._out)]
+        if again.code:
+            wrong.append(f"again: ended with {again.code}: {again.errors.splitlines()[-1:]}")
+        elif (after := contents(self._out)) != self.whole:
+            others = [n for n in {*after, *self.whole} if after.get(n) != self.whole.get(n)]
+            wrong.append(f"again: another result: {sorted(others)}")
+        if not wrong:
+            self._taken_up.append(found)
+        return wrong
 
     def _badly_told(self, outcome: Outcome, fault: Fault) -> list[str]:
         told = [line for line in re.split(r"[\r\n]+", outcome.errors) if "error: " in line]
@@ -190,6 +214,7 @@ class Bench:
         written = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(written, 1)
         os.dup2(written, 2)
+        signal.alarm(MOST_SECONDS)
         number, (error, after) = (fault.call.number, WAYS[fault.way]) if fault else (0, (0, 0))
         arm: Any = ctypes.CDLL(None).writes_arm
         arm(os.fsencode(self._area), number, error, after, os.fsencode(log))
@@ -205,7 +230,8 @@ class Bench:
         """Imports what the command has imported: the forks to come are spared it."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for name in self._modules.read_text(encoding="utf-8").splitlines():
+            names = self._modules.read_text(encoding="utf-8").splitlines()
+            for name in [one for one in names if not one.startswith(STARTING_THREADS)]:
                 # Some are no files, and some want to be imported by others only.
                 with suppress(Exception):
                     importlib.import_module(name)
@@ -246,26 +272,31 @@ def _preloaded(work: Path) -> None:
     os.execv(sys.executable, [sys.executable, *sys.argv, "--work", str(work)])  # noqa: S606  (this program once more)
 
 
-def _try_command(name: str, command: WritingCommand, work: Path, arguments: Arguments) -> int:
+def _try_command(
+    name: str, command: WritingCommand, work: Path, arguments: Arguments, until: float
+) -> int:
     """Tries one command; gives how many faults were not borne well."""
-    bench = Bench(command, work / name.replace(" ", "_"))
+    place = work / name.replace(" ", "_")
+    bench = Bench(command, place)
     faults = faults_of(bench.calls, arguments.ways, arguments.more, random.Random(arguments.seed))
-    number, parts = map(int, arguments.part.split("/"))
-    ends: Counter[str] = Counter()
-    bad = 0
-    try:
-        for fault in faults[number - 1 :: parts]:
-            kind, wrong = bench.problems(fault)
-            ends[kind] += 1
-            bad += bool(wrong)
-            for one in wrong:
-                note(f"{name}: {fault.call.kind}, call {fault.call.number}, {fault.way}: {one}")
-    finally:
-        # Also of a part of the work, where it is stopped.
-        classes = len({call.kind for call in bench.calls})
-        tried = f"{sum(ends.values())} of {len(faults)}"
-        cells = (len(bench.calls), classes, tried, ends["told"], ends["no difference"], bad)
-        print(f"| {name} | {' | '.join(map(str, cells))} |", flush=True)
+    known = place.with_suffix(".json")
+    outcomes: dict[str, list[str]] = json.loads(known.read_text()) if known.exists() else {}
+    for fault in faults:
+        if str(fault) in outcomes or time.monotonic() > until:
+            continue
+        kind, wrong = bench.problems(fault)
+        outcomes[str(fault)] = [kind, *wrong]
+        known.write_text(json.dumps(outcomes, indent=2), encoding="utf-8")
+        for one in wrong:
+            note(f"{name}: {fault}: {one}")
+    tried = [outcomes[str(fault)] for fault in faults if str(fault) in outcomes]
+    ends = Counter(kind for kind, *_ in tried)
+    bad = sum(len(outcome) > 1 for outcome in tried)
+    classes = len({call.kind for call in bench.calls})
+    cells = (len(bench.calls), classes, f"{len(tried)} of {len(faults)}")
+    print(
+        f"| {name} | {' | '.join(map(str, (*cells, ends['told'], ends['no difference'], bad)))} |"
+    )
     return bad
 
 
@@ -273,6 +304,7 @@ def _command() -> int:
     arguments = parse(
         Arguments, prog="python benchmarks/write_faults.py", description=__doc__ or ""
     )
+    until = time.monotonic() + 60 * arguments.minutes
     work = arguments.work or Path(tempfile.mkdtemp())
     work.mkdir(parents=True, exist_ok=True)
     _preloaded(work)
@@ -284,12 +316,14 @@ def _command() -> int:
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
     bad = 0
     for name in names:
+        if time.monotonic() > until:
+            break
         if name == "client":
             with served(inputs.export.parent) as server:
                 known = inputs._replace(url=f"http://{server.address}")
-                bad += _try_command(name, writing_commands(known)[name], work, arguments)
+                bad += _try_command(name, writing_commands(known)[name], work, arguments, until)
         else:
-            bad += _try_command(name, writing_commands(inputs)[name], work, arguments)
+            bad += _try_command(name, writing_commands(inputs)[name], work, arguments, until)
     return 1 if bad else 0
 
 

@@ -6,6 +6,7 @@ For `write_faults.py` and `kills.py`.
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -39,12 +40,14 @@ class Inputs(NamedTuple):
         album: a folder of photos.
         run: a run folder.
         export: a SavedModel of it.
+        key: to sign with, so that signatures are equal.
         url: of a server that serves it.
     """
 
     album: Path
     run: Path
     export: Path
+    key: Path
     url: str
 
 
@@ -111,7 +114,8 @@ def writing_commands(inputs: Inputs, epochs: int = 1) -> dict[str, WritingComman
             "colorizer.build_dataset", dataset, environment={"TFDS_DATA_DIR": "OUT"}
         ),
         "pack_weights": WritingCommand(
-            str(ROOT / "scripts" / "pack_weights.py"), ("--run", run, "--output", "OUT")
+            str(ROOT / "scripts" / "pack_weights.py"),
+            ("--run", run, "--output", "OUT", "--sign", str(inputs.key)),
         ),
     }
 
@@ -129,7 +133,11 @@ def draw_album(folder: Path, photos: int, size: tuple[int, int]) -> Path:
 
 def prepared(work: Path, url: str = "") -> Inputs:
     """Makes what the commands read, or takes what an earlier call has made."""
-    inputs = Inputs(work / "album", work / "run", work / "base" / "colorizer" / "1", url)
+    export = work / "base" / "colorizer" / "1"
+    inputs = Inputs(work / "album", work / "run", export, work / "key.pem", url)
+    if not inputs.key.exists():
+        make_key = ("openssl", "genpkey", "-algorithm", "ed25519", "-out", str(inputs.key))
+        subprocess.run(make_key, check=True)
     if not inputs.album.exists():
         draw_album(inputs.album, 4, (160, 120))
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -137,8 +145,8 @@ def prepared(work: Path, url: str = "") -> Inputs:
     if not (inputs.run / "metrics.json").exists():
         subprocess.run(commands["fit"].process(inputs.run), check=True, **quiet)  # type: ignore
     if not inputs.export.exists():
-        export = commands["export"].process(work / "base")
-        subprocess.run(export, check=True, **quiet)  # type: ignore[call-overload]
+        making = commands["export"].process(work / "base")
+        subprocess.run(making, check=True, **quiet)  # type: ignore[call-overload]
     return inputs
 
 
@@ -175,6 +183,18 @@ def contents(out: Path) -> dict[str, Any]:
         for name, path in _all(out)
         if path.is_file() and not _is_work(name) and Path(name).parts[0] not in _WORKING
     }
+
+
+def remains(out: Path) -> Any:
+    """What a second attempt finds: the results, and the names and sizes of all else."""
+    results = contents(out)
+    # Random names, and those with times in them.
+    rest = [
+        (re.sub(r"[0-9a-f]{8,}|[0-9]+", "*", name), path.stat().st_size if path.is_file() else -1)
+        for name, path in _all(out)
+        if name not in results
+    ]
+    return results, sorted(rest)
 
 
 def _all(out: Path) -> Iterator[tuple[str, Path]]:
