@@ -66,7 +66,7 @@ def test_what_writes_files_and_folders_bears_every_fault(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["fit", "colorize", "export"])
 def test_commands_bear_faults(command):
-    done = benchmark("write_faults", "--commands", command, "--ways", "full", "--part", "1/3")
+    done = benchmark("write_faults", "--commands", command, "--ways", "full", "--minutes", "2")
     assert done.returncode == 0, done.stderr
     row = done.stdout.splitlines()[-1].split("|")
     assert row[1].strip() == command and int(row[4].split()[0]) > 3
