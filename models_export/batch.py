@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -25,6 +25,7 @@ from pipelines.errors import ColorizerError, NoPhotosError, UsageError
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    from models_export.batch_job.listing import Part
     from models_export.batch_job.pipeline import Task
     from models_export.batch_job.places import Places
 
@@ -40,6 +41,9 @@ python -m models_export.batch --input gs://archive/photos --output gs://archive/
 """
 
 LOCAL = "DirectRunner"
+# Names of inputs and results that a pipeline on this machine sees, at most: its runner keeps
+# kilobytes of each.
+PART_NAMES = 10_000
 # Errors said on stderr; the report has all.
 ERRORS_SAID = 20
 
@@ -93,7 +97,7 @@ def colorize_archive(config: BatchConfig, beam_flags: Sequence[str] = ()) -> int
     """Colours what `config` names, with `beam_flags` for Beam; prints a summary on stdout.
 
     Photos whose result is there are skipped. Each that fails is named, with the reason, in
-    `errors-XXXXX-of-NNNNN.jsonl` in the output; a later run tries it again.
+    `errors-*.jsonl` in the output; a later run tries it again.
 
     Returns:
         The exit code: 0, or 1 if any photo failed.
@@ -121,17 +125,33 @@ def colorize_archive(config: BatchConfig, beam_flags: Sequence[str] = ()) -> int
     alone = used_alone(Path(ends.output)) if is_local(ends.output) else nullcontext()
     with alone:
         prepared(ends.output)
-        _run(Task(ends, f".{config.format}", handler), runner, options)
+        task = Task(ends, f".{config.format}", handler)
+        if config.runner == LOCAL:
+            _run_in_parts(task, runner, options)
+        else:
+            _run(task, runner, options)
         return _told(config, ends)
 
 
-def _run(task: "Task", runner: Any, options: "PipelineOptions") -> None:
+def _run_in_parts(task: "Task", runner: Any, options: "PipelineOptions") -> None:
+    """Runs a pipeline for each part of the archive, so that memory does not grow with it."""
+    from models_export.batch_job.listing import Listing
+    from models_export.batch_job.reports import end_parts, publish_part
+
+    with closing(Listing(task.places, task.suffix)) as listing:
+        for part in listing.parts(PART_NAMES):
+            _run(task, runner, options, part)
+            publish_part(task.places.output)
+    end_parts(task.places.output)
+
+
+def _run(task: "Task", runner: Any, options: "PipelineOptions", part: "Part | None" = None) -> None:
     import apache_beam as beam
 
     from models_export.batch_job.pipeline import build
 
     pipeline = beam.Pipeline(runner=runner, options=options)
-    build(pipeline, task)
+    build(pipeline, task, part)
     # A worker's error arrives as its whole traceback in words, in a kind that the runner chooses.
     try:
         state = pipeline.run().wait_until_finish()

@@ -9,11 +9,10 @@ Between the Reshuffles only names travel; a decoded photo lives within one bundl
 """
 
 import io
-import json
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -27,24 +26,34 @@ from colorizer.images.formats import HEAD_BYTES, SUFFIXES, kind_of
 from colorizer.images.reading import decode_photo
 from colorizer.images.writing import encode_photo
 from models_export.batch_job.handler import ColorizerHandler, Coloured, Opened
+from models_export.batch_job.listing import Part, result_of
 from models_export.batch_job.places import (
     ERRORS,
     NOTES,
     SUMMARY,
     Places,
     literally,
+    printable,
     read_bytes,
     read_head,
     write_whole,
 )
+from models_export.batch_job.reports import (
+    DONE,
+    FAILED,
+    PASSED_OVER,
+    SKIPPED,
+    Pair,
+    report,
+    report_prefix,
+    summarize,
+)
 from pipelines.errors import PhotoError
 
-DONE, SKIPPED, PASSED_OVER, FAILED, NOTED = "done", "skipped", "passed over", "failed", "noted"
+NOTED = "noted"
 
 # How often a worker's log says how far it is.
 TELL_SECONDS = 10.0
-
-Pair = tuple[str, str]
 
 
 class Task(NamedTuple):
@@ -61,29 +70,22 @@ class Task(NamedTuple):
     handler: ColorizerHandler
 
 
-def build(pipeline: beam.Pipeline, task: Task) -> None:
-    """Adds the job's transforms to a pipeline.
+def build(pipeline: beam.Pipeline, task: Task, part: Part | None = None) -> None:
+    """Adds the job's transforms to a pipeline, or those of a part of the job.
 
     It writes each photo's result, `errors-XXXXX-of-NNNNN.jsonl` and `notes-...` (an object
-    {"source", "reason"} a line) where there are any, and `summary.json` with the counts.
+    {"source", "reason"} a line) where there are any, and `summary.json` with the counts. Those of
+    a part have its number in their names and wait in `PARTS` for `reports.publish_part`.
     """
-    output = task.places.output
+    output, number = task.places.output, part.number if part else None
+    sources, existing = _matched(pipeline, task) if part is None else _given(pipeline, part)
     admitted = (
-        pipeline
-        | "Inputs" >> beam.Create([task.places.pattern])
-        | "MatchInputs" >> fileio.MatchAll(fileio.EmptyMatchTreatment.ALLOW)
-        | "Paths" >> beam.Map(_path).with_output_types(str)
+        sources
         | "SpreadPaths" >> beam.Reshuffle()
         | "Admit"
         >> beam.ParDo(Admit(task.places))
         .with_output_types(Pair)
         .with_outputs(PASSED_OVER, FAILED, main="main")
-    )
-    existing = (
-        pipeline
-        | "Output" >> beam.Create([f"{literally(output)}**"])
-        | "MatchOutput" >> fileio.MatchAll(fileio.EmptyMatchTreatment.ALLOW)
-        | "Existing" >> beam.ParDo(Existing(output, task.suffix))
     )
     named = (
         {"sources": admitted.main, "existing": existing}
@@ -104,20 +106,40 @@ def build(pipeline: beam.Pipeline, task: Task) -> None:
     )
     failures = [admitted[FAILED], named[FAILED], opened[FAILED], written[FAILED]]
     failed = failures | "Failures" >> beam.Flatten()
-    _report(failed, f"{output}{ERRORS}", "Errors")
-    _report(opened[NOTED], f"{output}{NOTES}", "Notes")
+    report(failed, report_prefix(output, ERRORS, number), "Errors")
+    report(opened[NOTED], report_prefix(output, NOTES, number), "Notes")
     counted = {
         DONE: written.main,
         SKIPPED: named[SKIPPED],
         PASSED_OVER: admitted[PASSED_OVER],
         FAILED: failed,
     }
-    _summarize(counted, output)
+    summarize(counted, report_prefix(output, SUMMARY, number))
 
 
-def _path(found: FileMetadata) -> str:
-    # Beam's coders know UTF-8 only; what it cannot write goes on in escapes, to fail by name.
-    return found.path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+def _matched(pipeline: beam.Pipeline, task: Task) -> tuple[beam.PCollection, beam.PCollection]:
+    """The paths of the inputs, and (key, name) of what could be results, as Beam lists them."""
+    output = task.places.output
+    sources = (
+        pipeline
+        | "Inputs" >> beam.Create([task.places.pattern])
+        | "MatchInputs" >> fileio.MatchAll(fileio.EmptyMatchTreatment.ALLOW)
+        | "Paths" >> beam.Map(lambda found: printable(found.path)).with_output_types(str)
+    )
+    existing = (
+        pipeline
+        | "Output" >> beam.Create([f"{literally(output)}**"])
+        | "MatchOutput" >> fileio.MatchAll(fileio.EmptyMatchTreatment.ALLOW)
+        | "Existing" >> beam.ParDo(Existing(output, task.suffix))
+    )
+    return sources, existing
+
+
+def _given(pipeline: beam.Pipeline, part: Part) -> tuple[beam.PCollection, beam.PCollection]:
+    """The same of a part, which has been listed."""
+    sources = pipeline | "Inputs" >> beam.Create(part.sources).with_output_types(str)
+    existing = pipeline | "Existing" >> beam.Create(part.results).with_output_types(Pair)
+    return sources, existing
 
 
 class Admit(beam.DoFn):
@@ -151,10 +173,10 @@ class Existing(beam.DoFn):
         self._output, self._suffix = output, suffix
 
     def process(self, found: FileMetadata) -> Iterator[tuple[str, str]]:
-        """Looks at one file; an empty one is what a machine that lost power leaves."""
-        name = PurePosixPath(_path(found).removeprefix(self._output))
-        if name.suffix == self._suffix and found.size_in_bytes > 0:
-            yield clash_key(Path(name)), str(name)
+        """Looks at one file."""
+        path = printable(found.path)
+        if result := result_of(path, found.size_in_bytes, self._output, self._suffix):
+            yield result
 
 
 class Name(beam.DoFn):
@@ -235,33 +257,3 @@ class Write(beam.DoFn):
         if time.monotonic() - self._told > TELL_SECONDS:
             self._told = time.monotonic()
             logging.getLogger(__name__).info("this worker: %d photos written", self._written)
-
-
-def _report(told: beam.PCollection[Pair], prefix: str, label: str) -> None:
-    _ = (
-        told
-        | f"{label}AsLines" >> beam.Map(_line)
-        | f"Write{label}" >> beam.io.WriteToText(prefix, ".jsonl", skip_if_empty=True)
-    )
-
-
-def _line(told: Pair) -> str:
-    source, reason = told
-    return json.dumps({"source": source, "reason": " ".join(reason.split())}, ensure_ascii=False)
-
-
-def _summarize(counted: dict[str, beam.PCollection], output: str) -> None:
-    counts = [
-        collection
-        | f"Count {name}" >> beam.combiners.Count.Globally()
-        | f"Name {name}" >> beam.Map(lambda count, name: (name, count), name)
-        for name, collection in counted.items()
-    ]
-    _ = (
-        counts
-        | "Counts" >> beam.Flatten()
-        | "Summary" >> beam.combiners.ToDict()
-        | "SummaryAsJson" >> beam.Map(json.dumps)
-        | "WriteSummary"
-        >> beam.io.WriteToText(f"{output}{SUMMARY}", ".json", num_shards=1, shard_name_template="")
-    )

@@ -21,8 +21,11 @@ MAX_BYTES = 8 * MAX_PIXELS
 
 # The names, without numbers and suffix, of what a run leaves beside the photos.
 ERRORS, NOTES, SUMMARY = REPORTS = ("errors", "notes", "summary")
+# The reports of parts of a job, until they are whole; a name that is cleared with Beam's own.
+PARTS = "beam-temp-parts/"
 
-_MAGIC = re.compile(r"[*?[]")
+# What makes a pattern of a path.
+MAGIC = re.compile(r"[*?[]")
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def places(source: str, output: str) -> Places:
             for one of them.
     """
     source, output = _absolute(source), _absolute(output).rstrip("/") + "/"
-    magic = _MAGIC.search(source)
+    magic = MAGIC.search(source)
     if magic and not FileSystems.exists(source):
         root, pattern = source[: magic.start()], source
     elif _is_file(source):
@@ -144,22 +147,46 @@ def prepared(output: str) -> None:
         # Object stores have no folders to make.
         if FileSystems.get_filesystem(output).has_dirs() and not FileSystems.exists(output):
             FileSystems.mkdirs(output)
-        for pattern in [f"{name}*.json*" for name in REPORTS] + ["beam-temp-*/**"]:
-            found = FileSystems.match([literally(output) + pattern])[0].metadata_list
-            if found:
-                FileSystems.delete([metadata.path for metadata in found])
-        # Folders, where there are such, are no matches of Beam's.
-        if empty := glob.glob(f"{glob.escape(output)}beam-temp-*"):  # noqa: PTH207
-            FileSystems.delete(empty)
+        for name in REPORTS:
+            if found := _matches(_report(output, name)):
+                FileSystems.delete(found)
+        delete_temporary(output)
     except Exception as error:
         raise ColorizerError(f"{output}: cannot be written: {in_words(error)}") from error
 
 
 def report_lines(output: str, name: str) -> Iterator[str]:
     """The lines of a report's files, in order; none where there is no such file."""
-    for found in FileSystems.match([f"{literally(output)}{name}*.json*"])[0].metadata_list:
-        with FileSystems.open(found.path) as file:
+    for path in _matches(_report(output, name)):
+        with FileSystems.open(path) as file:
             yield from file.read().decode().splitlines()
+
+
+def printable(path: str) -> str:
+    """A path in UTF-8, all that Beam's coders know; what is none goes on in escapes, to fail."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def move_report(folder: str, name: str, output: str) -> None:
+    """Moves a report's files, where there are any, to another folder; both end in "/".
+
+    Raises:
+        ColorizerError: it cannot be written.
+    """
+    try:
+        if found := _matches(_report(folder, name)):
+            FileSystems.rename(found, [output + path.removeprefix(folder) for path in found])
+    except Exception as error:
+        raise ColorizerError(f"{output}: cannot be written: {in_words(error)}") from error
+
+
+def delete_temporary(output: str) -> None:
+    """Deletes what Beam, and a job in parts, keep in the output while they run."""
+    if found := _matches(f"{literally(output)}beam-temp-*/**"):
+        FileSystems.delete(found)
+    # Folders, where there are such, are no matches of Beam's.
+    if empty := glob.glob(f"{glob.escape(output)}beam-temp-*"):  # noqa: PTH207
+        FileSystems.delete(empty)
 
 
 def in_words(error: BaseException) -> str:
@@ -177,6 +204,14 @@ def literally(path: str) -> str:
     """A pattern of Beam's that matches `path` itself."""
     # Not [[]: Python warns of a regular expression that looks like a set in a set.
     return glob.escape(path).replace("[[]", "[][]")
+
+
+def _report(output: str, name: str) -> str:
+    return f"{literally(output)}{name}*.json*"
+
+
+def _matches(pattern: str) -> list[str]:
+    return [found.path for found in FileSystems.match([pattern])[0].metadata_list]
 
 
 def _rename(beside: str, path: str, size: int) -> None:

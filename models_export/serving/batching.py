@@ -100,13 +100,20 @@ class Batcher:
         self._thread.join()
 
     def _work(self) -> None:
-        while batch := self._next_batch():
-            running = [task for task in batch if task.answer.set_running_or_notify_cancel()]
-            if len(running) > 1:
-                self._run_together(running)
-            else:
-                for task in running:
-                    _run_alone(task)
+        while self._run_next():
+            # What has been answered is held by no variable here while the next is awaited.
+            pass
+
+    def _run_next(self) -> bool:
+        """Waits for a batch and runs it; False when closed and done."""
+        batch = self._next_batch()
+        running = [task for task in batch if task.answer.set_running_or_notify_cancel()]
+        if len(running) > 1:
+            self._run_together(running)
+        else:
+            for task in running:
+                _run_alone(task)
+        return bool(batch)
 
     def _next_batch(self) -> list[_Task]:
         """Waits for tasks; none when closed and done."""
@@ -165,8 +172,12 @@ class Batcher:
 def _run_alone(task: _Task) -> None:
     try:
         task.answer.set_result(task.servable.run(task.signature, task.inputs))
+        return
     except ServingError as error:
-        task.answer.set_exception(error)
+        failure = ServingError(error.code, error.message)
     except Exception as error:
         # Whatever it is, the others go on, and the client is told.
-        task.answer.set_exception(ServingError(Code.INTERNAL, str(error)))
+        failure = ServingError(Code.INTERNAL, str(error))
+    # Not the one that was caught: that holds the frames it came through, they the photos and the
+    # answer, and so itself. Such rings wait for hours for the garbage collector.
+    task.answer.set_exception(failure)

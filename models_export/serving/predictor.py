@@ -54,3 +54,6 @@ class Predictor:
         except (TimeoutError, CancelledError):
             waiting.cancel()
             raise ServingError(Code.DEADLINE_EXCEEDED, "Timed out waiting for the model") from None
+        finally:
+            # It holds the error that holds this frame.
+            del waiting

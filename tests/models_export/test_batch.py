@@ -93,11 +93,18 @@ def failures(output: Path) -> dict[str, str]:
     return {Path(one["source"]).name: one["reason"] for one in told}
 
 
-def test_names_pixels_and_errors_are_those_of_colorize(album, exported, tmp_path, capfd):
+@pytest.mark.parametrize(
+    ("runner", "part_names"), [("DirectRunner", 10_000), ("DirectRunner", 6), ("FnApiRunner", 6)]
+)
+def test_names_pixels_and_errors_are_those_of_colorize(
+    album, exported, tmp_path, capfd, monkeypatch, runner, part_names
+):
+    """In one part, in several, and as on other runners, which list the places themselves."""
+    monkeypatch.setattr("models_export.batch.PART_NAMES", part_names)
     as_one, as_job = tmp_path / "one", tmp_path / "job"
     assert colorize_files(Arguments(inputs=(str(album),), output=as_one, model=exported)) == 1
     capfd.readouterr()
-    assert colorize_archive(batch(album, as_job, exported)) == 1
+    assert colorize_archive(batch(album, as_job, exported, runner=runner)) == 1
     told = capfd.readouterr()
     assert told.out == f"6 done, 0 skipped, 2 failed, 2 passed over: {as_job}\n"
     assert f"error: {album / 'empty.jpg'}: is empty (0 bytes)" in told.err
@@ -110,6 +117,12 @@ def test_names_pixels_and_errors_are_those_of_colorize(album, exported, tmp_path
     assert reasons.keys() == {"cut.jpg", "empty.jpg"} and "damaged or cut off" in reasons["cut.jpg"]
     (notes,) = as_job.glob("notes-*.jsonl")
     assert "laid on white" in notes.read_text()
+    counts = {"done": 6, "skipped": 0, "passed over": 2, "failed": 2}
+    assert [path.name for path in as_job.glob("summary*")] == ["summary.json"]
+    assert json.loads((as_job / "summary.json").read_text()) == counts
+    assert colorize_archive(batch(album, as_job, exported, runner=runner)) == 1
+    assert "0 done, 6 skipped, 2 failed, 2 passed over" in capfd.readouterr().out
+    assert results(as_job) == expected
 
 
 def pixels(encoded: bytes) -> np.ndarray:

@@ -1,14 +1,17 @@
 """Versions that come and go, and requests that run together."""
 
+import gc
 import shutil
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models_export.serving.batching import Batcher, BatchingParameters
+from models_export.serving.predictor import Predictor
 from models_export.serving.servable import Servable, load_warm
 from models_export.serving.statuses import Code, ServingError
 from models_export.serving.store import ModelConfig, ModelStore, State
@@ -198,3 +201,25 @@ def test_what_the_model_refuses_is_told_and_not_found_is_not_found(base_path, tm
     with pytest.raises(ServingError, match="Could not find SavedModel") as missing:
         Servable("m", 1, tmp_path)
     assert missing.value.code is Code.NOT_FOUND
+
+
+def test_a_request_that_failed_is_forgotten_at_once(base_path):
+    """Without the garbage collector, which looks at what is old once in hours."""
+    servable, batcher = Servable("m", 1, base_path / "123"), Batcher()
+    predictor = Predictor(batcher, max_pixels=1_000_000, timeout_seconds=60)
+    gc.collect()
+    gc.disable()
+    try:
+        sent = np.array(["no number"], object)
+        forgotten = weakref.ref(sent)
+        try:
+            predictor.predict(servable, "", {"x": sent})
+        except ServingError as error:
+            assert error.code is Code.INVALID_ARGUMENT
+        else:
+            pytest.fail("the model takes what it cannot")
+        del sent
+        batcher.close()
+        assert forgotten() is None
+    finally:
+        gc.enable()
