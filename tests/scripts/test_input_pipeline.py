@@ -27,7 +27,7 @@ def test_measures_all_systems_and_the_waiting_share(sample_photos: Path, tmp_pat
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
-    [(("--cores", "99999"), 2, "--cores"), ((), 1, "holds no .jpg or .jpeg file")],
+    [(("--cores", "99999"), 2, "--cores"), (("--cores", "1"), 1, "holds no .jpg or .jpeg file")],
 )
 def test_wrong_arguments(
     tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
