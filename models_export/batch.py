@@ -20,7 +20,7 @@ from tyro.conf import arg
 
 from colorizer.command import note, parse, run
 from colorizer.locks import used_alone
-from pipelines.errors import ColorizerError, NoPhotosError, UsageError
+from pipelines.errors import ColorizerError, NoPhotosError, NotWrittenError, UsageError
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -136,26 +136,34 @@ def colorize_archive(config: BatchConfig, beam_flags: Sequence[str] = ()) -> int
 def _run_in_parts(task: "Task", runner: Any, options: "PipelineOptions") -> None:
     """Runs a pipeline for each part of the archive, so that memory does not grow with it."""
     from models_export.batch_job.listing import Listing
+    from models_export.batch_job.places import temporary_deleted
     from models_export.batch_job.reports import end_parts, publish_part
 
-    with closing(Listing(task.places, task.suffix)) as listing:
+    with (
+        temporary_deleted(task.places.output),
+        closing(Listing(task.places, task.suffix)) as listing,
+    ):
         for part in listing.parts(PART_NAMES):
             _run(task, runner, options, part)
             publish_part(task.places.output)
-    end_parts(task.places.output)
+        end_parts(task.places.output)
 
 
 def _run(task: "Task", runner: Any, options: "PipelineOptions", part: "Part | None" = None) -> None:
     import apache_beam as beam
 
     from models_export.batch_job.pipeline import build
+    from models_export.batch_job.worker_errors import WorkerErrors
 
     pipeline = beam.Pipeline(runner=runner, options=options)
     build(pipeline, task, part)
     # A worker's error arrives as its whole traceback in words, in a kind that the runner chooses.
     try:
-        state = pipeline.run().wait_until_finish()
+        with WorkerErrors() as told:
+            state = pipeline.run().wait_until_finish()
     except Exception as error:
+        if known := told.of_the_system():
+            raise NotWrittenError(task.places.output, known) from error
         last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise ColorizerError(f"the job failed: {last}") from error
     if state != beam.runners.runner.PipelineState.DONE:

@@ -5,6 +5,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -180,6 +181,26 @@ def move_report(folder: str, name: str, output: str) -> None:
         raise ColorizerError(f"{output}: cannot be written: {in_words(error)}") from error
 
 
+@contextmanager
+def temporary_deleted(output: str) -> Iterator[None]:
+    """Calls `delete_temporary` in the end.
+
+    Raises:
+        ColorizerError: the body succeeded, and something cannot be deleted.
+    """
+    try:
+        yield
+    except BaseException:
+        # On a disk that has failed nothing can be deleted either; what failed first is told.
+        with suppress(Exception):
+            delete_temporary(output)
+        raise
+    try:
+        delete_temporary(output)
+    except Exception as error:
+        raise ColorizerError(f"{output}: cannot be cleared: {in_words(error)}") from error
+
+
 def delete_temporary(output: str) -> None:
     """Deletes what Beam, and a job in parts, keep in the output while they run."""
     if found := _matches(f"{literally(output)}beam-temp-*/**"):
@@ -191,8 +212,18 @@ def delete_temporary(output: str) -> None:
 
 def in_words(error: BaseException) -> str:
     """One line that says what went wrong."""
-    strerror = error.strerror if isinstance(error, OSError) else None
-    return " ".join(str(strerror or error).split()) or type(error).__name__
+    known = system_error(error)
+    return " ".join(str(known.strerror if known else error).split()) or type(error).__name__
+
+
+def system_error(error: BaseException | None) -> OSError | None:
+    """What the system said, where that is what an error of Beam's file systems is about."""
+    while isinstance(error, OSError):
+        if error.strerror:
+            return error
+        details = getattr(error, "exception_details", None) or {}
+        error = next(iter(details.values()), error.__context__)
+    return None
 
 
 def is_local(path: str) -> bool:

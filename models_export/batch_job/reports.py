@@ -11,7 +11,6 @@ from models_export.batch_job.places import (
     NOTES,
     PARTS,
     SUMMARY,
-    delete_temporary,
     move_report,
     report_lines,
     write_whole,
@@ -70,7 +69,7 @@ def publish_part(output: str) -> None:
 
 
 def end_parts(output: str) -> None:
-    """Makes `summary.json` of the parts' summaries; they go, with their folder.
+    """Makes `summary.json` of the parts' summaries.
 
     Raises:
         PhotoError: it cannot be written.
@@ -79,4 +78,3 @@ def end_parts(output: str) -> None:
     for line in report_lines(f"{output}{PARTS}", SUMMARY):
         counts.update(json.loads(line))
     write_whole(f"{output}{SUMMARY}.json", f"{json.dumps(counts)}\n".encode())
-    delete_temporary(output)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import random
 import shutil
 import signal
@@ -26,7 +27,7 @@ from colorizer.locks import used_alone
 from models_export.batch import BatchConfig, colorize_archive
 from models_export.batch_job import handler
 from models_export.export import export_run
-from pipelines.errors import ColorizerError, NoPhotosError, UsageError
+from pipelines.errors import ColorizerError, NoPhotosError, NotWrittenError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -154,6 +155,31 @@ def test_a_second_run_does_what_is_missing(album, exported, tmp_path, capfd):
         apart = pixels(content) - pixels(again[name])
         assert np.abs(apart).max() <= (4 if name in redone else 0)
     assert not list(output.glob("beam-temp-*"))
+
+
+def test_reports_that_cannot_be_written_are_told_in_one_line(album, exported, tmp_path, capfd):
+    output = tmp_path
+    # Room for the photos' names, and none for those that Beam gives to reports.
+    while (room := os.pathconf("/", "PC_PATH_MAX") - 60 - len(os.fsencode(output)) - 1) > 0:
+        output /= "o" * min(room, 200)
+    with pytest.raises(NotWrittenError) as told:
+        colorize_archive(batch(album, output, exported))
+    assert str(told.value) == f"{output}/: cannot be written: File name too long"
+    assert capfd.readouterr().err == ""
+    assert not list(output.glob("beam-temp-*"))
+
+
+def test_errors_in_the_code_are_told_in_full(exported, tmp_path, capfd, monkeypatch):
+    def paint(*_: object, **__: object) -> np.ndarray:
+        return np.zeros(1 // 0)
+
+    monkeypatch.setattr(Colorizer, "paint", paint)
+    # Beam leaves reports open that it has begun: nothing is to be reported here.
+    draw(tmp_path / "album" / "lake.jpg")
+    with pytest.raises(ColorizerError, match="the job failed: ZeroDivisionError"):
+        colorize_archive(batch(tmp_path / "album", tmp_path / "out", exported))
+    assert "in paint" in capfd.readouterr().err
+    assert not list((tmp_path / "out").glob("beam-temp-*"))
 
 
 def test_two_jobs_do_not_share_an_output(album, exported, tmp_path):
