@@ -163,8 +163,9 @@ def damages(out: Path, whole: Mapping[str, Any]) -> list[str]:
         whole: `contents` of what an undisturbed one left.
     """
     found = []
+    reports = _reports_that_agree(out, whole)
     for name, path in _all(out):
-        if path.is_dir() or _is_work(name) or Path(name).parts[0] in _WORKING:
+        if path.is_dir() or _is_work(name) or Path(name).parts[0] in _WORKING or name in reports:
             continue
         try:
             content = _content(path)
@@ -174,6 +175,26 @@ def damages(out: Path, whole: Mapping[str, Any]) -> list[str]:
         if not _belongs(name, content, whole):
             found.append(f"{name}: not that of the whole result")
     return found
+
+
+def failures(out: Path) -> dict[str, str]:
+    """Photos that the reports of a job name as failed, with the reasons."""
+    lines = [line for path in out.glob("errors-*.jsonl") for line in path.read_text().splitlines()]
+    return {told["source"]: told["reason"] for told in map(json.loads, lines)}
+
+
+def _reports_that_agree(out: Path, whole: Mapping[str, Any]) -> set[str]:
+    """Reports of a job that name the photos which are missing, and the whole result's do not."""
+    summary = out / "summary.json"
+    if not summary.exists() or not (failed := failures(out)):
+        return set()
+    # Where all else is as it is in the whole result.
+    missing = [name for name in whole if name.endswith(".png") and not (out / name).exists()]
+    counts, all_done = _summary(summary.read_bytes()), whole["summary.json"]
+    expected = {**all_done, "done": all_done["done"] - len(failed), "failed": len(failed)}
+    if len(failed) != len(missing) or counts != expected:
+        return set()
+    return {summary.name, *(path.name for path in out.glob("errors-*.jsonl"))}
 
 
 def contents(out: Path) -> dict[str, Any]:

@@ -1,12 +1,16 @@
 """Every write can fail, and every command be killed: what is left then."""
 
+import importlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 from benchmark_runs import BENCHMARKS, benchmark
+from PIL import Image
 
 # Writes a file and a version folder.
 COMMAND = """
@@ -61,6 +65,31 @@ def test_what_writes_files_and_folders_bears_every_fault(tmp_path):
     }
     assert sum(kind == "told" for _, _, kind, _ in rows) > 30
     assert [row for row in rows if row[3] != "[]"] == []
+
+
+def test_a_job_may_report_the_photos_that_are_missing_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    commands = importlib.import_module("writing_commands")
+
+    def report(failed: Sequence[str], done: int) -> None:
+        lines = [json.dumps({"source": name, "reason": "no room"}) for name in failed]
+        (tmp_path / "errors-00000-of-00001.jsonl").write_text("\n".join(lines))
+        counts = {"done": done, "skipped": 0, "passed over": 0, "failed": len(failed)}
+        (tmp_path / "summary.json").write_text(json.dumps(counts))
+
+    report([], 2)
+    for name in ("lake.png", "hut.png"):
+        Image.new("RGB", (2, 2)).save(tmp_path / name)
+    whole = commands.contents(tmp_path)
+    assert commands.damages(tmp_path, whole) == []
+    (tmp_path / "hut.png").unlink()
+    report(["hut.jpg"], 1)
+    assert commands.damages(tmp_path, whole) == []
+    assert commands.failures(tmp_path) == {"hut.jpg": "no room"}
+    for failed, done in ((["hut.jpg"], 2), (["hut.jpg", "lake.jpg"], 0)):
+        report(failed, done)
+        told = ("errors-00000-of-00001.jsonl", "summary.json")
+        assert [one.partition(":")[0] for one in commands.damages(tmp_path, whole)] == [*told]
 
 
 @pytest.mark.slow
