@@ -162,8 +162,10 @@ def _run(task: "Task", runner: Any, options: "PipelineOptions", part: "Part | No
         with WorkerErrors() as told:
             state = pipeline.run().wait_until_finish()
     except Exception as error:
-        if known := told.of_the_system():
-            raise NotWrittenError(task.places.output, known) from error
+        output = task.places.output
+        known = told.of_the_system()
+        if known and str(known.filename or output).startswith(output):
+            raise NotWrittenError(output, known) from error
         last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise ColorizerError(f"the job failed: {last}") from error
     if state != beam.runners.runner.PipelineState.DONE:

@@ -10,9 +10,12 @@ from apache_beam.runners.worker import sdk_worker
 from models_export.batch_job.places import system_error
 from pipelines.errors import ColorizerError
 
-# The logger of what a pipeline's functions raise, as errors; of what ends a bundle, as words.
+# The loggers of what a pipeline's functions raise, as errors; of what ends a bundle, as words; of
+# reports that cannot be renamed, which are raised as words alone.
 _RAISED = "apache_beam.runners.common"
 _ENDED = sdk_worker.__name__
+_RENAMED = "apache_beam.io.filebasedsink"
+_NOT_RENAMED = "Encountered exceptions in finalize_write"
 
 
 class WorkerErrors:
@@ -24,11 +27,13 @@ class WorkerErrors:
 
     def __init__(self) -> None:
         self._raised: list[BaseException] = []
+        self._not_renamed: list[OSError] = []
         self._printed: list[str] = []
 
     def __enter__(self) -> Self:
         logging.getLogger(_RAISED).addFilter(self._take)
         logging.getLogger(_ENDED).addFilter(_is_no_repetition)
+        logging.getLogger(_RENAMED).addFilter(self._take_not_renamed)
         # Found there before Python's own.
         vars(sdk_worker)["print"] = self._hold
         return self
@@ -40,6 +45,7 @@ class WorkerErrors:
         traceback: TracebackType | None,
     ) -> None:
         del vars(sdk_worker)["print"]
+        logging.getLogger(_RENAMED).removeFilter(self._take_not_renamed)
         logging.getLogger(_ENDED).removeFilter(_is_no_repetition)
         logging.getLogger(_RAISED).removeFilter(self._take)
         if not self._can_be_told_in_a_line():
@@ -59,8 +65,15 @@ class WorkerErrors:
     def _take(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
-            self._raised.append(error)
+            stands_for_others = self._not_renamed and str(error).startswith(_NOT_RENAMED)
+            self._raised += self._not_renamed if stands_for_others else [error]
         return error is None
+
+    def _take_not_renamed(self, record: logging.LogRecord) -> bool:
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        errors = [one for one in arguments if isinstance(one, OSError)]
+        self._not_renamed += errors
+        return not errors
 
     def _hold(self, printed: object, **_: object) -> None:
         self._printed.append(str(printed))

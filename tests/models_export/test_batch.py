@@ -169,6 +169,17 @@ def test_reports_that_cannot_be_written_are_told_in_one_line(album, exported, tm
     assert not list(output.glob("beam-temp-*"))
 
 
+def test_reports_that_cannot_be_renamed_are_told_in_one_line(exported, tmp_path, capfd):
+    output = tmp_path / "out"
+    (output / "errors-00000-of-00001.jsonl" / "taken").mkdir(parents=True)
+    (tmp_path / "album").mkdir()
+    (tmp_path / "album" / "empty.jpg").touch()
+    with pytest.raises(NotWrittenError) as told:
+        colorize_archive(batch(tmp_path / "album", output, exported, runner="FnApiRunner"))
+    assert str(told.value) == f"{output}/: cannot be written: Is a directory"
+    assert capfd.readouterr().err == ""
+
+
 def test_errors_in_the_code_are_told_in_full(exported, tmp_path, capfd, monkeypatch):
     def paint(*_: object, **__: object) -> np.ndarray:
         return np.zeros(1 // 0)
