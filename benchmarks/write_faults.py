@@ -51,6 +51,7 @@ from writing_commands import (
     contents,
     damages,
     failures,
+    lasting,
     left_over,
     prepared,
     remains,
@@ -99,7 +100,7 @@ class Call(NamedTuple):
     def kind(self) -> str:
         """What calls of one class have in common."""
         # Photos lie in several folders.
-        place = re.sub(r"[0-9a-f]{8,}|[0-9]+", "*", self.path).replace("/deep", "")
+        place = lasting(self.path).replace("/deep", "")
         return f"{self.name} {place}"
 
 

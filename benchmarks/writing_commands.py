@@ -206,12 +206,16 @@ def contents(out: Path) -> dict[str, Any]:
     }
 
 
+def lasting(name: str) -> str:
+    """A name without what is random in it, or a number or time."""
+    return re.sub(r"[0-9a-f]{8,}(-[0-9a-f]{4,})*|[0-9]+", "*", name)
+
+
 def remains(out: Path) -> Any:
     """What a second attempt finds: the results, and the names and sizes of all else."""
     results = contents(out)
-    # Random names, and those with times in them.
     rest = [
-        (re.sub(r"[0-9a-f]{8,}|[0-9]+", "*", name), path.stat().st_size if path.is_file() else -1)
+        (lasting(name), path.stat().st_size if path.is_file() else -1)
         for name, path in _all(out)
         if name not in results
     ]
