@@ -264,6 +264,13 @@ def _content(path: Path) -> Any:
                 return {name: _array(name, arrays[name]) for name in arrays.files}
         case ".keras":
             return _keras(data)
+        case ".onnx":
+            import onnx
+
+            # Names are counted through a process, or drawn.
+            graph = onnx.load_model_from_string(data).graph
+            weights = sorted(onnx.numpy_helper.to_array(one).tobytes() for one in graph.initializer)
+            return sorted(node.op_type for node in graph.node), weights
         case ".png":
             with Image.open(io.BytesIO(data)) as image:
                 image.load()
