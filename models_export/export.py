@@ -1,6 +1,7 @@
 """python -m models_export.export: a model as SavedModel, LiteRT or ONNX, checked by running it."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -183,6 +184,9 @@ def _fill(source: Source, name: str, folder: Path) -> None:
     model, statistics, provenance = source
     with _writing(folder):
         write_saved_model(model, folder, provenance)
+    # TensorFlow writes shards here first, and keeps quiet where it cannot remove them.
+    if (temporary := folder / "variables" / "variables_temp").exists():
+        shutil.rmtree(temporary)
     note("verifying: reloading it and comparing it with the Keras model")
     differences = verify(folder, model)
     for signature, difference in differences.items():

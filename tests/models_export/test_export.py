@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,8 +15,9 @@ import pytest
 import tensorflow as tf
 
 import colorizer
-from models_export import verification
+from models_export import signatures, verification
 from models_export.export import export_run
+from models_export.signatures import write_saved_model
 from models_export.verification import PYTHON_OPS, TOLERANCES, graph_ops
 from pipelines.errors import ColorizerError, UsageError
 
@@ -208,6 +210,20 @@ def test_wrong_statistics_are_a_clear_error(
     (run / "statistics.json").write_text(text, encoding="utf-8")
     with pytest.raises(ColorizerError, match=rf"statistics\.json: .*{reason}"):
         export_run(run, tmp_path / "base")
+
+
+def test_shards_that_tensorflow_leaves_behind_are_removed(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leaving_shards(model: Any, folder: Path, *arguments: Any) -> None:
+        write_saved_model(model, folder, *arguments)
+        temporary = folder / "variables" / "variables_temp"
+        temporary.mkdir(exist_ok=True)
+        (temporary / "part-00000-of-00001.index").touch()
+
+    monkeypatch.setattr(signatures, "write_saved_model", leaving_shards)
+    folder = export_run(tiny_run, tmp_path)
+    assert not (folder / "variables" / "variables_temp").exists()
 
 
 def test_failed_verification_leaves_nothing(
