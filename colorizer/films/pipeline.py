@@ -3,7 +3,7 @@
     a thread reads, one group ahead  ->  the caller predicts  ->  a thread paints  ->  one encodes
 
 FFmpeg, OpenCV and TensorFlow work outside Python's lock, FFmpeg and TensorFlow in threads of their
-own. At most four groups of frames are in memory, however long the film.
+own. At most three groups of frames are in memory, however long the film.
 """
 
 import sys
