@@ -30,7 +30,7 @@ def lab_to_rgb(lab: Any) -> Any:
 def rgb_to_responses(rgb: Any) -> Any:
     """The first half of `rgb_to_lab` for XLA: the CIE's f(X/Xn), f(Y/Yn), f(Z/Zn).
 
-    With `responses_to_lab` it is tensorflow-io's own graph: the same to 3e-4 Lab, nine times as
+    With `responses_to_lab` it is tensorflow-io's own graph: the same to 3e-4 Lab, six times as
     fast. Only its two powers are computed differently, from inverse roots by iteration: XLA
     vectorises those on a CPU, and calls the C library for every power. The halves should be two
     programs: in one, XLA computes each response anew for every channel that it goes into.
