@@ -134,6 +134,8 @@ class FitConfig(BaseModel):
                     " normalization: --adversarial.discriminator patch"
                     " --adversarial.normalization instance, layer or none"
                 )
+        if self.transfer.teachers and not self.predicts_classes:
+            raise ValueError("--transfer.teachers: only --model lite --lite.head classes is taught")
         if self.batch_size % self.devices:
             raise ValueError("--batch-size must be a multiple of --devices")
         if self.accumulation > 1 and self.devices > 1:

@@ -56,6 +56,21 @@ def class_cross_entropy(y_true: Tensor, logits: Tensor) -> Tensor:
     return ops.mean(certain * ops.logsumexp(logits, axis=-1) - wanted, axis=(1, 2))
 
 
+def taught_cross_entropy(teachers: Tensor, logits: Tensor) -> Tensor:
+    """Cross-entropy between the classes as teachers see them and predicted ones (Hinton 2015).
+
+    Args:
+        teachers: the teachers' logits, (N, h, w, CLASSES); no gradient flows into them.
+        logits: the learner's, of the same shape.
+
+    Returns:
+        Mean over the places, in nats, shape (N,).
+    """
+    wanted = ops.softmax(ops.stop_gradient(ops.cast(teachers, "float32")), axis=-1)
+    said = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
+    return -ops.mean(ops.sum(wanted * said, axis=-1), axis=(1, 2))
+
+
 LOSSES: dict[str, Loss] = {"l1": l1, "mse": mse, "huber": huber}
 
 

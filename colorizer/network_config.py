@@ -1,5 +1,6 @@
 """The parts of a training run's configuration: each network's, and adversarial training's."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -64,6 +65,11 @@ class TransferConfig(_Section):
     frozen_blocks: int = Field(0, ge=0, le=16)
     """Keep the stem and so many of the encoder's 16 blocks as they are, which is faster: 5 are
     those above stride 16, 16 all."""
+    teachers: tuple[Path, ...] = ()
+    """Run folders of the same network (or `shipped`): what they say of a picture together is
+    learned beside its true colours (--lite.head classes)."""
+    taught: float = Field(0.5, gt=0, le=1)
+    """The teachers' share of the loss."""
 
 
 class DcganConfig(_Section):

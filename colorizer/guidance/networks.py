@@ -12,7 +12,7 @@ from colorizer.ab_classes import CENTERS, rebalancing
 from colorizer.guidance.palette import Palette, prior_swap, transferred
 from colorizer.guidance.sampling import STRENGTH, Waves, draw_waves, field
 from colorizer.models.dcgan import LatentNoise, split_dcgan_generator
-from colorizer.models.lite_unet import LOGITS
+from colorizer.models.lite_unet import up_to_logits
 from colorizer.runtimes import Predict, compile_network
 from colorizer.styles import DEFAULT_STYLE, STYLES, in_styles, one_style_only
 from pipelines.decoding import resize_bilinear
@@ -192,7 +192,7 @@ def _reader(model: keras.Model, size: int) -> Callable[..., Any]:
 
     One for all styles, palettes and samples: a Keras model for each would be compiled anew.
     """
-    logits_of = keras.Model(model.input, model.get_layer(LOGITS).output)
+    logits_of = up_to_logits(model)
     enlarged = model.get_layer("ab")
     scalar = tf.TensorSpec([], tf.float32)
     waves = [tf.TensorSpec(part.shape, tf.float32) for part in draw_waves(0)]

@@ -85,6 +85,11 @@ def predicts_classes(network: keras.Model) -> bool:
     return any(layer.name == LOGITS for layer in network.layers)
 
 
+def up_to_logits(network: keras.Model) -> keras.Model:
+    """Gives the part of a network of classes up to its logits; both share all weights."""
+    return keras.Model(network.input, network.get_layer(LOGITS).output, name="class_predictor")
+
+
 def with_annealed_mean(
     network: keras.Model, temperature: float, offsets: Sequence[float] | None = None
 ) -> keras.Model:

@@ -33,13 +33,36 @@ def build_network(config: FitConfig) -> keras.Model:
         if config.model == "lite" and config.transfer.imagenet:
             load_folded_imagenet_weights(network, config.lite.variant)
         return network
-    stored = _start(config.init_from)
-    if [w.shape for w in stored.weights] != [w.shape for w in network.weights]:
-        raise ColorizerError(
-            f"{config.init_from}: is another network than --model {config.model} as configured here"
-        )
-    network.set_weights(stored.get_weights())
+    _take_weights(network, _start(config.init_from), config.init_from, config.model)
     return network
+
+
+def build_teachers(config: FitConfig, *sizes: int) -> list[list[keras.Model]]:
+    """Builds the networks that `config.transfer.teachers` names, once for each size of pictures.
+
+    Returns:
+        For each size all teachers, in their order.
+
+    Raises:
+        ColorizerError: there is no such run, or its network is another one.
+    """
+    runs = {run: _start(run) for run in config.transfer.teachers}
+
+    def build(size: int, run: Path) -> keras.Model:
+        arguments = {**config.network_arguments(), "image_size": size}
+        teacher = models.build(config.model, **arguments)
+        _take_weights(teacher, runs[run], run, config.model)
+        # Lest a step records what its gradient does not need.
+        teacher.trainable = False
+        return teacher
+
+    return [[build(size, run) for run in config.transfer.teachers] for size in sizes]
+
+
+def _take_weights(network: keras.Model, stored: keras.Model, run: Path, model: str) -> None:
+    if [w.shape for w in stored.weights] != [w.shape for w in network.weights]:
+        raise ColorizerError(f"{run}: is another network than --model {model} as configured here")
+    network.set_weights(stored.get_weights())
 
 
 def _start(init_from: Path) -> keras.Model:

@@ -31,6 +31,8 @@ from pipelines.errors import ColorizerError, NotWrittenError
 from pipelines.preparation import PreparedPhotos
 
 SAMPLES = 8
+# So far apart, at least, the learning curve is drawn: epochs of a second would mostly draw.
+CURVE_SECONDS = 10.0
 
 
 class TrainingLoop:
@@ -62,6 +64,7 @@ class TrainingLoop:
         self.progress = Progress()
         self.samples = _samples(val)
         self._summaries: Any = None
+        self._curve_drawn = -math.inf
 
     def resume(self) -> None:
         """Takes the run up where its latest checkpoint left it, if there is one."""
@@ -105,6 +108,8 @@ class TrainingLoop:
                 # Not one epoch is finished: what there is, is kept, but in no history.
                 self._validate(self.progress.epoch + 1)
                 self._write_model()
+        if self.folder.writes and self.progress.history:
+            self._draw_curve()
 
     def _run_epoch(self) -> None:
         started = time.monotonic()
@@ -169,7 +174,8 @@ class TrainingLoop:
         progress.epoch, progress.step, progress.train_logs = progress.epoch + 1, 0, {}
         self.folder.write_history(progress.history)
         if self.folder.writes:
-            save_learning_curve(self.folder.path / "learning_curve.png", progress.history)
+            if time.monotonic() - self._curve_drawn >= CURVE_SECONDS:
+                self._draw_curve()
             self._write_scalars(row)
         self._write_checkpoint(self.task.variables())
         judgement = f"{judged_by.removeprefix('val_')} {row[judged_by]:.4g}"
@@ -186,7 +192,7 @@ class TrainingLoop:
             grid = sample_grid(lightness, predicted, ab)
             save_picture(self.folder.sample(epoch), grid)
             with self._tensorboard():
-                tf.summary.image("gray | predicted | true", grid[None], step=epoch)
+                tf.summary.image("gray | predicted | true", grid[None], step=np.int64(epoch))
         for name, value in logs.items():
             if "loss" in name and not math.isfinite(value):
                 raise ColorizerError(f"{name} is {value} after epoch {epoch}")
@@ -199,10 +205,16 @@ class TrainingLoop:
             model.set_weights(self.task.network.get_weights())
         self.folder.write_model(model)
 
+    def _draw_curve(self) -> None:
+        save_learning_curve(self.folder.path / "learning_curve.png", self.progress.history)
+        self._curve_drawn = time.monotonic()
+
     def _write_scalars(self, row: dict[str, float]) -> None:
+        # TensorFlow keeps a tensor of each Python number that it is ever given; not of NumPy's.
+        step = np.int64(row["epoch"])
         with self._tensorboard():
             for name, value in row.items():
-                tf.summary.scalar(name, value, step=int(row["epoch"]))
+                tf.summary.scalar(name, np.float32(value), step=step)
 
     @contextmanager
     def _tensorboard(self) -> Iterator[None]:

@@ -6,9 +6,9 @@ import keras
 
 from colorizer import losses
 from colorizer.config import FitConfig
-from colorizer.models.lite_unet import LOGITS
 from colorizer.training.averaging import WeightAverage
 from colorizer.training.building import build_network, rate_factors, uses_xla
+from colorizer.training.class_predictor import ClassPredictor, taught_by
 from colorizer.training.optimizer import build_optimizer, loss_scaled
 from colorizer.training.task import Save
 from colorizer.training.trainer import trainer_of
@@ -34,8 +34,7 @@ class SupervisedTask:
         self.network = self.model = build_network(config)
         loss = losses.by_name(config.loss)
         if config.predicts_classes:
-            logits = self.network.get_layer(LOGITS).output
-            self.model = keras.Model(self.network.input, logits, name="class_predictor")
+            self.model = ClassPredictor(self.network, taught_by(config), config.transfer.taught)
             loss = losses.class_cross_entropy
         optimizer = build_optimizer(
             learning_rate=config.learning_rate,

@@ -93,6 +93,17 @@ def test_tensorboard_has_scalars_and_grid(finished):
     assert len(events.Tensors("val_loss")) == 3
 
 
+def test_the_learning_curve_is_drawn_now_and_then_and_at_the_end(config, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "colorizer.training.loop.save_learning_curve",
+        lambda path, history: drawn.append(len(history)),
+    )
+    monkeypatch.setattr("colorizer.training.loop.CURVE_SECONDS", 1000.0)
+    fit(config)
+    assert drawn == [1, 3]
+
+
 def test_the_same_seed_gives_the_same_run_with_and_without_cache(finished, config):
     assert_same_run(fit(config.model_copy(update={"cache": "none"})), finished)
 

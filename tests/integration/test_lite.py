@@ -21,9 +21,15 @@ from pipelines.errors import ColorizerError, UsageError
 
 DECODER = (8, 8, 8, 8)
 FROZEN = 5
+TRANSFER = TransferConfig(frozen_blocks=FROZEN)
 
 
-def trained(sample_photos: Path, run: Path, head: str) -> Path:
+def trained(
+    sample_photos: Path,
+    run: Path,
+    head: str,
+    transfer: TransferConfig = TRANSFER,
+) -> Path:
     return fit(
         FitConfig(
             data=sample_photos / "train",
@@ -31,7 +37,7 @@ def trained(sample_photos: Path, run: Path, head: str) -> Path:
             run_dir=run,
             model="lite",
             lite=LiteConfig(head=head, decoder_filters=DECODER),
-            transfer=TransferConfig(frozen_blocks=FROZEN),
+            transfer=transfer,
             image_size=64,
             batch_size=8,
             epochs=1,
@@ -78,6 +84,17 @@ def test_a_training_may_go_on_from_the_shipped_weights(tmp_path):
         np.testing.assert_array_equal(weight, expected)
     with pytest.raises(ColorizerError, match="shipped: is another network than --model lite"):
         build_network(FitConfig(**chosen))
+
+
+def test_a_network_learns_from_others(classes, sample_photos, tmp_path):
+    taught = TransferConfig(frozen_blocks=FROZEN, teachers=(classes,), taught=1.0)
+    run = trained(sample_photos, tmp_path / "run", "classes", taught)
+    said = FitConfig.model_validate_json((run / "config.json").read_text()).transfer
+    assert said.teachers == (classes,)
+    (alone,), (beside,) = history(classes), history(run)
+    # The validation is that of the truth, the training's loss the teacher's.
+    assert abs(beside["val_loss"] - alone["val_loss"]) < 1
+    assert beside["loss"] != alone["loss"]
 
 
 def test_the_regression_is_trained_too(sample_photos, tmp_path):
