@@ -41,7 +41,7 @@ from colorizer.films.pipeline import Encoding, colorize_film, grouped, opencv_in
 from colorizer.films.reading import Film
 from colorizer.films.smoothing import MotionFinder
 from colorizer.films.steadying import Steadier
-from colorizer.inference import Colorizer, load
+from colorizer.inference import Colorizer, load_for_films
 from pipelines import color
 
 BATCH = 8
@@ -89,7 +89,7 @@ def _command() -> None:
         Arguments, prog="python benchmarks/video.py", description="Measure films; see the module."
     )
     print(f"{describe_machine()}; {available_cores()} cores; PyAV {av.__version__}")
-    network = load().styled(arguments.style)
+    network = load_for_films().styled(arguments.style)
     if not arguments.no_quality:
         clips = [_read(path, arguments) for path in arguments.clips]
         for clip in clips:
@@ -154,7 +154,7 @@ def measure_flicker(network: Colorizer, clip: Clip) -> None:
         "frame by frame": _coloured(network, small, clip, smooth=False),
         "steadied, each frame seen": _coloured(network, small, clip, every=1),
         "steadied": _coloured(network, small, clip),
-        "steadied, each 2nd seen": _coloured(network, small, clip, every=2),
+        "steadied, each 4th seen": _coloured(network, small, clip, every=4),
     }
     print(f"\n{clip.name}: {len(small)} frames, cuts at {cuts}")
     plain = [_flicker(ways["frame by frame"], motion, cuts) for motion in motions.values()]

@@ -108,7 +108,7 @@ def colorize_files(arguments: Arguments) -> int:
 
     import_tensorflow()
     from colorizer.colorizing.pipeline import colorize_jobs
-    from colorizer.inference import load
+    from colorizer.inference import load, load_for_films
 
     seed = arguments.seed
     if seed is None and arguments.variants is not None:
@@ -131,8 +131,11 @@ def colorize_files(arguments: Arguments) -> int:
     if work.films:
         from colorizer.films.pipeline import colorize_films
 
+        film_model = model
+        if arguments.model is None:
+            film_model = load_for_films().guided(style=arguments.style, palette=palette)
         failed += colorize_films(
-            model,
+            film_model,
             work.films,
             saturation=arguments.saturation,
             batch_size=arguments.batch_size,

@@ -44,7 +44,7 @@ def read_model(path: str | Path | None) -> TrainedModel:
             format is not installed.
     """
     if path is None:
-        return _of_network(*load_shipped(), None, shipped_provenance())
+        return read_shipped()
     folder = Path(path)
     if not folder.is_dir():
         raise ColorizerError(f"{folder}: no such folder; a model is a run or an export")
@@ -57,6 +57,18 @@ def read_model(path: str | Path | None) -> TrainedModel:
             f"({', '.join(NETWORK_FILES.values())}), nor numbered versions of one"
         )
     return _load_export(version)
+
+
+def read_shipped(image_size: int | None = None) -> TrainedModel:
+    """Reads the weights that ship with the package.
+
+    Args:
+        image_size: S, in pixels, where it shall not be that of the training.
+
+    Raises:
+        ColorizerError: they are damaged.
+    """
+    return _of_network(*load_shipped(image_size=image_size), None, shipped_provenance())
 
 
 def _load_run(folder: Path) -> TrainedModel:

@@ -23,7 +23,7 @@ from colorizer.colorizing.pipeline import one_ahead
 from colorizer.films.colours import Painter
 from colorizer.films.parts import Parts, Progress, parts_folder
 from colorizer.films.reading import Film, Frame, Look
-from colorizer.films.steadying import State, Steadier
+from colorizer.films.steadying import STEADIED_SIDE, State, Steadier
 from colorizer.films.writing import ENCODER_OPTIONS, PartWriter, join
 from colorizer.inference import Colorizer
 from pipelines.errors import ColorizerError, NotWrittenError, PhotoError
@@ -240,6 +240,7 @@ def _key(colorizer: Colorizer, job: Job, saturation: float, batch_size: int) -> 
         "network": [round(float(number), 3) for number in (*answer.mean((0, 1, 2)), answer.std())],
         "saturation": saturation,
         "batch_size": batch_size,
+        "steadied": STEADIED_SIDE,
         "encoder": [av.__version__, ENCODER_OPTIONS],
     }
 

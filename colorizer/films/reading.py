@@ -192,7 +192,7 @@ class Film:
         while all(side % 2 == 0 and side >= 2 * self._size for side in gray.shape):
             gray = _shrunk(gray, (gray.shape[1] // 2, gray.shape[0] // 2))
         gray = _shrunk(gray, (self._size, self._size))
-        gray = np.rot90(self.look.colours.levels[gray], self.look.turn)
+        gray = np.rot90(cv2.LUT(gray, self.look.colours.levels), self.look.turn)
         return Frame(time, decoded.duration or 0, luma, small, np.ascontiguousarray(gray))
 
 

@@ -8,13 +8,14 @@ wrong flow), the network's new guess counts.
 """
 
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import cv2
 import numpy as np
 
 # The share of its new guess that a pixel takes in each frame that the network sees, where it is
-# recognised: what a wrong guess leaves behind halves every three of them, twelve frames as a rule.
-NEW_SHARE = 0.2
+# recognised: what a wrong guess leaves behind halves every two of them, sixteen frames as a rule.
+NEW_SHARE = 0.3
 # Differences in gray levels, after both frames' brightness is levelled: recognised for sure, and
 # not at all. Film grain shrunk to the network's size stays below the first.
 SURE, LOST = 8.0, 32.0
@@ -37,10 +38,15 @@ class Motion:
     sources: np.ndarray
     recognised: np.ndarray
 
+    @cached_property
+    def recognised_share(self) -> float:
+        """The part of the picture that is recognised."""
+        return float(self.recognised.mean())
+
     @property
     def is_cut(self) -> bool:
         """Whether another scene begins with this frame."""
-        return float(self.recognised.mean()) < CUT_BELOW
+        return self.recognised_share < CUT_BELOW
 
 
 class MotionFinder:
@@ -93,6 +99,7 @@ def steadied(guess: np.ndarray, before: np.ndarray, motion: Motion) -> np.ndarra
     return mixed
 
 
+@cache
 def _places(height: int, width: int) -> np.ndarray:
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     return np.stack([x, y], axis=-1)

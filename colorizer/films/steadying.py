@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from colorizer.films.smoothing import Motion, MotionFinder, steadied, warp
 from colorizer.inference import Colorizer
 from pipelines import color
 
-# The network sees each fourth frame: as good, and a quarter of its time (benchmarks/RESULTS.md,
+# The network sees each eighth frame: as good, and an eighth of its time (benchmarks/RESULTS.md,
 # "Films").
-PREDICTED_EVERY = 4
+PREDICTED_EVERY = 8
+# Motion is found, and colours are held, at this size at most, in pixels: the network that ships
+# says colours half as fine, and the time goes with the pixels.
+STEADIED_SIDE = 128
 # It also sees each frame of which less than this part is recognised from the frame before.
 ENOUGH_RECOGNISED = 0.9
 
@@ -21,8 +25,8 @@ class State:
     """What the next frame goes on from.
 
     Attributes:
-        gray: uint8 (S, S).
-        ab: float32 (S, S, 2) in [-1, 1], as painted.
+        gray: uint8 (s, s), where s is S, but `STEADIED_SIDE` at most.
+        ab: float32 (s, s, 2) in [-1, 1], as painted.
         since: frames since the network saw one.
     """
 
@@ -70,7 +74,8 @@ class Steadier:
         Raises:
             ColorizerError: memory runs out, or the network gives no finite numbers.
         """
-        motions = self._motions(grays)
+        small = [_at_most(gray, STEADIED_SIDE) for gray in grays]
+        motions = self._motions(small)
         since = self._state.since if self._state else 0
         seen = []
         for number, motion in enumerate(motions):
@@ -78,13 +83,13 @@ class Steadier:
             if (
                 motion is None
                 or since >= self._every
-                or motion.recognised.mean() < ENOUGH_RECOGNISED
+                or motion.recognised_share < ENOUGH_RECOGNISED
             ):
                 seen.append(number)
                 since = 0
         guesses = dict(zip(seen, self._guesses([grays[number] for number in seen]), strict=True))
         states = []
-        for number, (gray, motion) in enumerate(zip(grays, motions, strict=True)):
+        for number, (gray, motion) in enumerate(zip(small, motions, strict=True)):
             self._state = self._next(gray, motion, guesses.get(number))
             states.append(self._state)
         return states
@@ -105,7 +110,8 @@ class Steadier:
         guesses: list[np.ndarray] = []
         for first in range(0, len(grays), self._batch_size):
             batch = np.stack(grays[first : first + self._batch_size])
-            guesses.extend(self._colorizer.predict_ab(self._lightness[batch][..., None]))
+            predicted = self._colorizer.predict_ab(self._lightness[batch][..., None])
+            guesses.extend(_at_most(ab, STEADIED_SIDE) for ab in predicted)
         return guesses
 
     def _next(self, gray: np.ndarray, motion: Motion | None, guess: np.ndarray | None) -> State:
@@ -117,3 +123,10 @@ class Steadier:
         if guess is None:
             return State(gray, warp(before.ab, motion.sources), before.since + 1)
         return State(gray, steadied(guess, before.ab, motion), 0)
+
+
+def _at_most(picture: np.ndarray, side: int) -> np.ndarray:
+    """Shrinks a square picture that is larger, antialiased."""
+    if len(picture) <= side:
+        return picture
+    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
