@@ -1,10 +1,13 @@
 """What `pip install .` installs, without the checkout."""
 
+import os
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("pipelines", "colorizer", "models_export")
@@ -52,3 +55,19 @@ def test_wheel_holds_every_module_and_command(tmp_path):
     assert any(name.endswith("LICENSE") for name in names)
     for name in ("build-dataset", "fit", "evaluate", "colorize", "export"):
         assert f"colorizer-{name} = " in commands
+
+
+@pytest.mark.parametrize("given, taken", [(None, "1"), ("0", "0")])
+def test_asks_tensorflow_for_onednn_unless_told_otherwise(given, taken):
+    variable = "TF_ENABLE_ONEDNN_OPTS"
+    environment = {name: value for name, value in os.environ.items() if name != variable}
+    if given:
+        environment[variable] = given
+    told = subprocess.run(
+        [sys.executable, "-c", f"import colorizer, os; print(os.environ['{variable}'])"],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert told.stdout.strip() == taken
