@@ -51,19 +51,16 @@ class Source:
     Attributes:
         folder: below the checkout.
         least_side: shorter sides than this are left out, in pixels.
-        every: look at each so manyth file only.
     """
 
     folder: str
     least_side: int = 128
-    every: int = 1
 
 
 SOURCES = {
     "sp100": Source("sports-classifier-data"),
     "nette": Source(""),
-    # Every second, lest faces outnumber all else.
-    "celeba": Source("", every=2),
+    "celeba": Source(""),
     "tinyin": Source("tiny-imagenet-200/train", least_side=64),
 }
 
@@ -165,7 +162,7 @@ def _files(source: str, checkout: Path) -> list[Path]:
     files = sorted(_photos_below(folder))
     if not files:
         raise ColorizerError(f"{folder}: holds no .jpg or .jpeg file")
-    return files[:: SOURCES[source].every]
+    return files
 
 
 def _by_colours(picture: Image.Image) -> Verdict:

@@ -122,7 +122,9 @@ def _stages_before(first: FitConfig) -> list[dict[str, Any]]:
 
 def _stage(config: FitConfig) -> dict[str, Any]:
     """What repeats a stage of the training, but for where things lay."""
-    return config.model_dump(mode="json", exclude=_PLACES)
+    stage = config.model_dump(mode="json", exclude=_PLACES)
+    stage["transfer"]["teachers"] = [run.name for run in config.transfer.teachers]
+    return stage
 
 
 def _figures(path: Path) -> dict[str, Any]:

@@ -51,9 +51,12 @@ def test_one_command_makes_the_shipped_files_and_goes_on_where_it_was(photo_sets
     words = [ROOT / "scripts" / "train_shipped", tmp_path / "work", tmp_path / "shipped"]
     subprocess.run(words, env=environment, check=True, capture_output=True)
     network, statistics = load_shipped(tmp_path / "shipped")
-    assert network.input_shape == (None, 256, 256, 1) and statistics["train_images"] == 64
+    assert network.input_shape == (None, 256, 256, 1) and statistics["train_images"] == 100
     manifest = read_manifest(tmp_path / "shipped")
-    assert [stage["image_size"] for stage in manifest["stages"]] == [64, 128, 256] * 2
+    assert [stage["image_size"] for stage in manifest["stages"]] == [
+        *[64, 128, 256] * 2,
+        *[128, 224, 128, 256, 256],
+    ]
     named = [figures["name"] for figures in manifest["figures"]]
     assert named == ["faithful", "vivid", "train_alone"]
     again = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
