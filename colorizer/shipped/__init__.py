@@ -28,11 +28,14 @@ WEIGHTS = "weights.npz"
 MANIFEST = "manifest.json"
 
 
-def load_shipped(folder: Path = FOLDER) -> tuple[keras.Model, dict[str, Any]]:
+def load_shipped(
+    folder: Path = FOLDER, image_size: int | None = None
+) -> tuple[keras.Model, dict[str, Any]]:
     """Builds the shipped network and sets its weights, once signature and checksum are verified.
 
     Args:
         folder: where weights, manifest, signature and key lie.
+        image_size: S, in pixels, where it shall not be what the manifest says.
 
     Returns:
         The network, from `lightness` (N, S, S, 1) to `ab` (N, S, S, 2), and the statistics of its
@@ -44,7 +47,10 @@ def load_shipped(folder: Path = FOLDER) -> tuple[keras.Model, dict[str, Any]]:
     """
     manifest = read_manifest(folder)
     arrays = _read_weights(folder / WEIGHTS, manifest["sha256"])
-    network = models.build(manifest["model"], **manifest["arguments"])
+    arguments = manifest["arguments"]
+    if image_size is not None:
+        arguments = {**arguments, "image_size": image_size}
+    network = models.build(manifest["model"], **arguments)
     shapes = [tuple(weight.shape) for weight in network.weights]
     if [array.shape for array in arrays] != shapes:
         raise ColorizerError(f"{folder / WEIGHTS}: does not hold the weights of the network")

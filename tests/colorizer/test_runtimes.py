@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from colorizer import load
+from colorizer import Hint, load
 from colorizer.models.dcgan import build_dcgan_generator
 from colorizer.runtimes import NETWORK_FILES, compile_network, format_of, load_network
 from models_export.export import export_run
@@ -62,8 +62,11 @@ def test_an_export_colours_as_its_run_does(
                 export.predict_ab(lightness), run.predict_ab(lightness), atol=1e-5
             )
         photo = random.integers(0, 256, (50, 70, 3), dtype=np.uint8)
-        apart = export.colorize(photo).astype(int) - run.colorize(photo)
-        assert np.abs(apart).max() <= 1
+        for hints in ((), (Hint(x=20, y=30, colour="#cc2211"),)):
+            apart = export.colorize(photo, hints=hints).astype(int) - run.colorize(
+                photo, hints=hints
+            )
+            assert np.abs(apart).max() <= 1
         with pytest.raises(UsageError, match="one style only"):
             export.styled("vivid")
 

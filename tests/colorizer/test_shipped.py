@@ -17,10 +17,12 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
+from PIL import Image
 
 import colorizer
 from colorizer import models, shipped
 from colorizer.config import FitConfig
+from colorizer.inference import FILM_SIDE, load, load_for_films
 from colorizer.shipped import MANIFEST, WEIGHTS, load_shipped, read_manifest
 from colorizer.shipped.signing import KEY, fingerprint_beside
 from pipelines.errors import ColorizerError
@@ -206,3 +208,13 @@ def test_the_shipped_files_are_small_and_described():
         assert figures["psnr"] > figures["gray"]["psnr"]
         # The card tells the very figures of the manifest.
         assert f"{figures['psnr']:.2f}" in card and f"{figures['delta_e_76']:.2f}" in card
+
+
+def test_films_are_coloured_by_the_same_weights_at_a_smaller_size(sample_photos):
+    photos, films = load(), load_for_films()
+    assert (photos.image_size, films.image_size) == (256, FILM_SIDE)
+    assert films.styles == photos.styles and films.provenance == photos.provenance
+    picture = np.asarray(Image.open(next((sample_photos / "val").glob("*.jpg"))).convert("L"))
+    lightness = picture[None, :, :, None].astype(np.float32) / 127.5 - 1
+    apart = np.abs(films.predict_ab(lightness) - photos.predict_ab(lightness))
+    assert 0 < apart.mean() < 0.05

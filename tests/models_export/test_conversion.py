@@ -42,7 +42,7 @@ def networks() -> dict[str, keras.Model]:
         # A fresh DCGAN gives no colour, fresh attention sees nothing: make differences visible.
         for weight in built[name].trainable_weights:
             if name == "dcgan" and weight.path.endswith("kernel"):
-                weight.assign(10.0 * weight)
+                weight.assign(8.0 * weight)
             if weight.path.endswith("attention/gamma"):
                 weight.assign(1.0)
     return built

@@ -83,11 +83,13 @@ def test_any_colorizer_takes_a_palette(blue: Palette) -> None:
         lambda seen: np.full((*seen.shape[:3], 2), 0.1, np.float32), SIZE, {"mean_ab": [0, 0]}
     )
     photo, reference = np.full((20, 30, 3), 120, np.uint8), _photo((0.0, -25.0))
+    before = model.colorize(photo)
     by_array = model.colorize(photo, palette=reference)
     np.testing.assert_array_equal(by_array, model.colorize(photo, palette=blue))
     picture = model.colorize(Image.fromarray(photo), palette=Image.fromarray(reference))
     np.testing.assert_array_equal(by_array, np.asarray(picture))
-    assert rgb2lab(by_array)[..., 2].mean() < rgb2lab(model.colorize(photo))[..., 2].mean() - 10
+    assert rgb2lab(by_array)[..., 2].mean() < rgb2lab(before)[..., 2].mean() - 10
+    np.testing.assert_array_equal(model.colorize(photo), before)
     with pytest.raises(ColorizerError, match="the palette: is gray"):
         model.colorize(photo, palette=photo)
 
@@ -99,5 +101,6 @@ def test_the_shipped_network_prefers_the_palettes_colours(blue: Palette) -> None
         usual, guided = (model.colorize(photo, style=style, palette=each) for each in (None, blue))
         b = rgb2lab(guided)[..., 2].mean()
         assert b < rgb2lab(usual)[..., 2].mean() - 2, style
-    # The colorizer itself is as it was.
-    np.testing.assert_array_equal(model.colorize(photo, style="vivid"), usual)
+    # The colorizer itself is as it was. A CPU without AVX-512 once rounded one value otherwise.
+    again = model.colorize(photo, style="vivid")
+    np.testing.assert_allclose(again.astype(int), usual.astype(int), rtol=0, atol=1)
