@@ -48,12 +48,33 @@ def import_runtime(network_format: str) -> Any:
         ) from error
 
 
-def compile_network(network: keras.Model, image_size: int) -> Predict:
-    """Makes one TensorFlow graph of a network that learns no more, traced at its first call.
+def with_constants(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Gives what a network that learns no more answers, for use in a graph.
 
-    Its weights are constants in there: TensorFlow then folds batch normalization into the
+    Its weights are constants there: TensorFlow then folds batch normalization into the
     convolutions and keeps their kernels in the order that the CPU wants. A network that draws
     random numbers keeps its variables, since its seeds have to go on.
+
+    All graphs of one network should be made of this. oneDNN's convolutions with constant and with
+    variable kernels round otherwise (1e-7), and TensorFlow 2.21 keeps them in each of its threads
+    under the same keys: with both in one process, the thread decides which one answers.
+    """
+    draws = len(network.variables) > len(network.weights)
+
+    def answer(seen: tf.Tensor) -> tf.Tensor:
+        if draws:
+            return network(seen, training=False)
+        with tf.init_scope():
+            values = [weight.numpy() for weight in network.weights]
+        constants = zip(network.weights, map(tf.constant, values), strict=True)
+        with keras.StatelessScope(state_mapping=constants):
+            return network(seen, training=False)
+
+    return answer
+
+
+def compile_network(network: keras.Model, image_size: int) -> Predict:
+    """Makes one TensorFlow graph of a network, traced at its first call: see `with_constants`.
 
     Args:
         network: from lightness to ab.
@@ -62,19 +83,8 @@ def compile_network(network: keras.Model, image_size: int) -> Predict:
     Returns:
         From lightness, float32 (N, S, S, 1) in [-1, 1], to ab, float32 (N, S, S, 2).
     """
-    draws = len(network.variables) > len(network.weights)
-
-    def predict_ab(lightness: tf.Tensor) -> tf.Tensor:
-        if draws:
-            return network(lightness, training=False)
-        with tf.init_scope():
-            values = [weight.numpy() for weight in network.weights]
-        constants = zip(network.weights, map(tf.constant, values), strict=True)
-        with keras.StatelessScope(state_mapping=constants):
-            return network(lightness, training=False)
-
     graph = tf.function(
-        predict_ab,
+        with_constants(network),
         input_signature=[tf.TensorSpec([None, image_size, image_size, 1], tf.float32)],
         autograph=False,
     )

@@ -13,7 +13,7 @@ from colorizer.guidance.palette import Palette, prior_swap, transferred
 from colorizer.guidance.sampling import STRENGTH, Waves, draw_waves, field
 from colorizer.models.dcgan import LatentNoise, split_dcgan_generator
 from colorizer.models.lite_unet import up_to_logits
-from colorizer.runtimes import Predict, compile_network
+from colorizer.runtimes import Predict, compile_network, with_constants
 from colorizer.styles import DEFAULT_STYLE, STYLES, in_styles, one_style_only
 from pipelines.decoding import resize_bilinear
 from pipelines.errors import UsageError
@@ -192,7 +192,7 @@ def _reader(model: keras.Model, size: int) -> Callable[..., Any]:
 
     One for all styles, palettes and samples: a Keras model for each would be compiled anew.
     """
-    logits_of = up_to_logits(model)
+    logits_of = with_constants(up_to_logits(model))
     enlarged = model.get_layer("ab")
     scalar = tf.TensorSpec([], tf.float32)
     waves = [tf.TensorSpec(part.shape, tf.float32) for part in draw_waves(0)]
@@ -204,7 +204,7 @@ def _reader(model: keras.Model, size: int) -> Callable[..., Any]:
     def read(
         lightness: Tensor, temperature: Tensor, offsets: Tensor, strength: Tensor, *parts: Tensor
     ) -> Tensor:
-        logits = logits_of(lightness, training=False)
+        logits = logits_of(lightness)
         small = resize_bilinear(lightness, tf.shape(logits)[1:3])
         noise = tf.cond(
             strength > 0,

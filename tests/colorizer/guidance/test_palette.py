@@ -101,6 +101,6 @@ def test_the_shipped_network_prefers_the_palettes_colours(blue: Palette) -> None
         usual, guided = (model.colorize(photo, style=style, palette=each) for each in (None, blue))
         b = rgb2lab(guided)[..., 2].mean()
         assert b < rgb2lab(usual)[..., 2].mean() - 2, style
-    # The colorizer itself is as it was. A CPU without AVX-512 once rounded one value otherwise.
+    # The colorizer itself is as it was, but for what networks of other tests do to the rounding.
     again = model.colorize(photo, style="vivid")
     np.testing.assert_allclose(again.astype(int), usual.astype(int), rtol=0, atol=1)

@@ -1,5 +1,7 @@
 """Other colours that are about as likely."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -50,7 +52,8 @@ def test_seeds_give_other_colours_and_repeat(shipped: Colorizer, photo: np.ndarr
         usual, first, again, second = (
             shipped.colorize(photo, style=style, seed=seed).astype(int) for seed in (None, 1, 1, 2)
         )
-        np.testing.assert_array_equal(first, again)
+        # Networks of other tests may round otherwise in some threads; alone it repeats, see below.
+        np.testing.assert_allclose(first, again, rtol=0, atol=1)
         for one, other in ((usual, first), (usual, second), (first, second)):
             assert np.abs(one - other).mean() > 1, style
     assert (shipped.colorize(photo) == shipped.colorize(photo, style="faithful")).all()
@@ -86,3 +89,23 @@ def test_the_dcgan_samples_by_its_own_noise(tmp_path: Path, photo: np.ndarray) -
 def test_others_do_not_sample(tiny_run: Path, photo: np.ndarray) -> None:
     with pytest.raises(UsageError, match=rf"--seed 1: {tiny_run} does not sample"):
         load(tiny_run).colorize(photo, seed=1)
+
+
+def test_every_answer_repeats_to_the_bit_in_whatever_order() -> None:
+    """In a process of its own: networks of other tests would be a company no command has."""
+    script = """
+import numpy as np
+from colorizer import load
+
+model = load()
+lightness = np.random.default_rng(0).uniform(-1, 1, (1, 256, 256, 1)).astype(np.float32)
+wishes = [(style, seed) for style in model.styles for seed in (None, 1)]
+answers = {wish: set() for wish in wishes}
+for _ in range(12):
+    for style, seed in wishes:
+        ab = model.guided(style=style, seed=seed).predict_ab(lightness)
+        answers[style, seed].add(ab.tobytes())
+assert all(len(found) == 1 for found in answers.values()), [len(found) for found in answers.values()]
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
