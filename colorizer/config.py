@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from colorizer.network_config import (
     AdversarialConfig,
@@ -44,9 +44,10 @@ class FitConfig(BaseModel):
     encoder that has learned to see on ImageNet."""
     training: TrainingName = "supervised"
     """How it learns. Adversarial training is a short stage after a supervised one: --init-from."""
-    init_from: Path | None = None
+    init_from: tuple[Path, ...] = ()
     """Run folder of the same network, whose weights this training starts from; or `shipped`, the
-    weights that come with the package (--model lite --lite.head classes)."""
+    weights that come with the package (--model lite --lite.head classes). Of several: the mean of
+    their weights."""
     cnn: CnnConfig = CnnConfig()
     unet: UnetConfig = UnetConfig()
     dcgan: DcganConfig = DcganConfig()
@@ -148,6 +149,13 @@ class FitConfig(BaseModel):
         """Whether the training is adversarial."""
         return self.training == "adversarial"
 
+    @field_validator("init_from", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: Any) -> Any:
+        if given is None:
+            return ()
+        return (given,) if isinstance(given, str | Path) else given
+
     @property
     def predicts_classes(self) -> bool:
         """Whether the network gives each class of colours a probability."""
@@ -161,7 +169,7 @@ class FitConfig(BaseModel):
     def without_start(self) -> "FitConfig":
         """The same, for a network whose weights all come from a checkpoint."""
         transfer = self.transfer.model_copy(update={"imagenet": False})
-        return self.model_copy(update={"init_from": None, "transfer": transfer})
+        return self.model_copy(update={"init_from": (), "transfer": transfer})
 
     def network_arguments(self) -> dict[str, Any]:
         """The keyword arguments that the builder of the colorizing network takes."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SHIPPED = Path(__file__).resolve().parent.parent / "colorizer" / "shipped"
 # So much may float16 change ab, in Lab units, on random lightness.
 TOLERANCE = 1.0
-_PLACES = {"data", "run_dir", "val_data", "init_from", "resume", "max_minutes"}
+_PLACES = {"data", "run_dir", "val_data", "resume", "max_minutes"}
 _FIGURES = ("psnr", "delta_e_76", "delta_e_2000", "ssim", "colourfulness", "kid")
 
 
@@ -112,7 +112,7 @@ def _stages_before(first: FitConfig) -> list[dict[str, Any]]:
     from colorizer.shipped import MANIFEST
     from colorizer.training.building import SHIPPED as FROM_SHIPPED
 
-    if first.init_from != FROM_SHIPPED:
+    if first.init_from != (FROM_SHIPPED,):
         return []
     stages: list[dict[str, Any]] = json.loads((SHIPPED / MANIFEST).read_text(encoding="utf-8"))[
         "stages"
@@ -123,6 +123,7 @@ def _stages_before(first: FitConfig) -> list[dict[str, Any]]:
 def _stage(config: FitConfig) -> dict[str, Any]:
     """What repeats a stage of the training, but for where things lay."""
     stage = config.model_dump(mode="json", exclude=_PLACES)
+    stage["init_from"] = [run.name for run in config.init_from]
     stage["transfer"]["teachers"] = [run.name for run in config.transfer.teachers]
     return stage
 

@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from colorizer import models
@@ -22,6 +23,8 @@ SHIPPED = Path("shipped")
 def build_network(config: FitConfig) -> keras.Model:
     """Builds the colorizing network, with the weights of `--init-from` if it is given.
 
+    Of several runs it takes the mean ("model soup", Wortsman et al. 2022).
+
     Raises:
         ColorizerError: there is no such run, or its network is another one; or the ImageNet
             weights are not installed.
@@ -29,11 +32,12 @@ def build_network(config: FitConfig) -> keras.Model:
     network = prepare_norms(models.build(config.model, **config.network_arguments()))
     if config.model == "lite" and config.transfer.frozen_blocks:
         freeze_encoder(network, config.transfer.frozen_blocks)
-    if config.init_from is None:
+    if not config.init_from:
         if config.model == "lite" and config.transfer.imagenet:
             load_folded_imagenet_weights(network, config.lite.variant)
         return network
-    _take_weights(network, _start(config.init_from), config.init_from, config.model)
+    started = [_weights_for(network, _start(run), run, config.model) for run in config.init_from]
+    network.set_weights([np.mean(same, axis=0) for same in zip(*started, strict=True)])
     return network
 
 
@@ -51,7 +55,7 @@ def build_teachers(config: FitConfig, *sizes: int) -> list[list[keras.Model]]:
     def build(size: int, run: Path) -> keras.Model:
         arguments = {**config.network_arguments(), "image_size": size}
         teacher = models.build(config.model, **arguments)
-        _take_weights(teacher, runs[run], run, config.model)
+        teacher.set_weights(_weights_for(teacher, runs[run], run, config.model))
         # Lest a step records what its gradient does not need.
         teacher.trainable = False
         return teacher
@@ -59,19 +63,22 @@ def build_teachers(config: FitConfig, *sizes: int) -> list[list[keras.Model]]:
     return [[build(size, run) for run in config.transfer.teachers] for size in sizes]
 
 
-def _take_weights(network: keras.Model, stored: keras.Model, run: Path, model: str) -> None:
+def _weights_for(
+    network: keras.Model, stored: keras.Model, run: Path, model: str
+) -> list[np.ndarray]:
     if [w.shape for w in stored.weights] != [w.shape for w in network.weights]:
         raise ColorizerError(f"{run}: is another network than --model {model} as configured here")
-    network.set_weights(stored.get_weights())
+    weights: list[np.ndarray] = stored.get_weights()
+    return weights
 
 
-def _start(init_from: Path) -> keras.Model:
-    path = init_from / "model.keras"
+def _start(run: Path) -> keras.Model:
+    path = run / "model.keras"
     if path.is_file():
         return keras.models.load_model(path, compile=False, safe_mode=True)
-    if init_from == SHIPPED:
+    if run == SHIPPED:
         return load_shipped()[0]
-    raise ColorizerError(f"{init_from}: holds no trained network (no {path.name})")
+    raise ColorizerError(f"{run}: holds no trained network (no {path.name})")
 
 
 def rate_factors(config: FitConfig, network: keras.Model) -> list[float] | None:

@@ -178,7 +178,9 @@ def test_a_damaged_config_is_a_clear_error(run_dir):
 
 
 def test_a_run_taken_up_again_loads_nothing_of_its_start(run_dir):
-    config = FitConfig(data=Path("photos"), run_dir=run_dir, model="lite", init_from=Path("gone"))
+    config = FitConfig(
+        data=Path("photos"), run_dir=run_dir, model="lite", init_from=(Path("gone"),)
+    )
     resumed = config.without_start()
-    assert resumed.init_from is None and not resumed.transfer.imagenet
+    assert not resumed.init_from and not resumed.transfer.imagenet
     assert resumed.network_arguments() == config.network_arguments()
