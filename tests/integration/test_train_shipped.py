@@ -56,6 +56,7 @@ def test_one_command_makes_the_shipped_files_and_goes_on_where_it_was(photo_sets
     assert [stage["image_size"] for stage in manifest["stages"]] == [
         *[64, 128, 256] * 2,
         *[128, 224, 128, 256, 256],
+        *[128, 256, 256],
     ]
     named = [figures["name"] for figures in manifest["figures"]]
     assert named == ["faithful", "vivid", "train_alone"]
