@@ -55,9 +55,9 @@ def with_constants(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     convolutions and keeps their kernels in the order that the CPU wants. A network that draws
     random numbers keeps its variables, since its seeds have to go on.
 
-    All graphs of one network should be made of this. oneDNN's convolutions with constant and with
-    variable kernels round otherwise (1e-7), and TensorFlow 2.21 keeps them in each of its threads
-    under the same keys: with both in one process, the thread decides which one answers.
+    All graphs of one network should be made of this. With constant and with variable kernels in
+    one process, oneDNN's answers did not repeat to the bit (1e-7, TensorFlow 2.21), but for one
+    inter-op thread: as if its threads kept convolutions of both kinds under the same keys.
     """
     draws = len(network.variables) > len(network.weights)
 
