@@ -106,6 +106,13 @@ class FitConfig(BaseModel):
     """Go on with the run in --run-dir, to the result that it would have had without a stop: bit
     for bit on a CPU or with --deterministic, else but for rounding."""
 
+    @field_validator("init_from", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: Any) -> Any:
+        if given is None:
+            return ()
+        return (given,) if isinstance(given, str | Path) else given
+
     @model_validator(mode="after")
     def _places_are_apart(self) -> "FitConfig":
         if self.val_data is None:
@@ -148,13 +155,6 @@ class FitConfig(BaseModel):
     def is_adversarial(self) -> bool:
         """Whether the training is adversarial."""
         return self.training == "adversarial"
-
-    @field_validator("init_from", mode="before")
-    @classmethod
-    def _one_or_several(cls, given: Any) -> Any:
-        if given is None:
-            return ()
-        return (given,) if isinstance(given, str | Path) else given
 
     @property
     def predicts_classes(self) -> bool:

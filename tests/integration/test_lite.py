@@ -87,7 +87,6 @@ def test_a_training_may_go_on_from_the_shipped_weights(tmp_path):
 
 
 def test_a_training_may_start_from_the_mean_of_several(classes, tmp_path):
-    chosen = {"data": tmp_path / "photos", "run_dir": tmp_path / "run", "preset": "smoke"}
     config = FitConfig.model_validate_json((classes / "config.json").read_text())
     other = tmp_path / "other"
     other.mkdir()
@@ -95,7 +94,7 @@ def test_a_training_may_start_from_the_mean_of_several(classes, tmp_path):
     ours = network.get_weights()
     network.set_weights([weight + 1 for weight in ours])
     network.save(other / "model.keras")
-    both = config.model_copy(update=chosen | {"init_from": (classes, other)})
+    both = config.model_copy(update={"init_from": (classes, other)})
     for weight, own in zip(build_network(both).get_weights(), ours, strict=True):
         np.testing.assert_allclose(weight, own + 0.5, atol=1e-5)
 

@@ -96,16 +96,22 @@ def test_every_answer_repeats_to_the_bit_in_whatever_order() -> None:
     script = """
 import numpy as np
 from colorizer import load
+from colorizer.guidance.palette import Palette
 
 model = load()
-lightness = np.random.default_rng(0).uniform(-1, 1, (1, 256, 256, 1)).astype(np.float32)
-wishes = [(style, seed) for style in model.styles for seed in (None, 1)]
-answers = {wish: set() for wish in wishes}
+random = np.random.default_rng(0)
+lightness = random.uniform(-1, 1, (1, 256, 256, 1)).astype(np.float32)
+palette = Palette.of(random.integers(0, 256, (20, 30, 3), np.uint8))
+wishes = [
+    {"style": style, "seed": seed, "palette": preferred}
+    for style in model.styles
+    for seed, preferred in ((None, None), (1, None), (None, palette))
+]
+answers = [set() for _ in wishes]
 for _ in range(12):
-    for style, seed in wishes:
-        ab = model.guided(style=style, seed=seed).predict_ab(lightness)
-        answers[style, seed].add(ab.tobytes())
-counts = [len(found) for found in answers.values()]
+    for wish, found in zip(wishes, answers):
+        found.add(model.guided(**wish).predict_ab(lightness).tobytes())
+counts = [len(found) for found in answers]
 assert set(counts) == {1}, counts
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
