@@ -66,8 +66,8 @@ class TransferConfig(_Section):
     """Keep the stem and so many of the encoder's 16 blocks as they are, which is faster: 5 are
     those above stride 16, 16 all."""
     teachers: tuple[Path, ...] = ()
-    """Run folders of the same network (or `shipped`): what they say of a picture together is
-    learned beside its true colours (--lite.head classes)."""
+    """Run folders of the same network (or `shipped`): what they say of a picture together, each
+    at the size that it was trained at, is learned beside its true colours (--lite.head classes)."""
     taught: float = Field(0.5, gt=0, le=1)
     """The teachers' share of the loss."""
 

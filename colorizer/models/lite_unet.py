@@ -15,6 +15,7 @@ Tensor = Any
 # Strides of the encoder's features, from the deepest; ab is predicted at the last one.
 _STRIDES = (32, 16, 8, 4)
 LOGITS = "class_logits"
+LOGITS_STRIDE = _STRIDES[-1]
 
 
 def build_lite_unet(

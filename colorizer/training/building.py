@@ -41,26 +41,25 @@ def build_network(config: FitConfig) -> keras.Model:
     return network
 
 
-def build_teachers(config: FitConfig, *sizes: int) -> list[list[keras.Model]]:
-    """Builds the networks that `config.transfer.teachers` names, once for each size of pictures.
+def build_teachers(config: FitConfig) -> list[keras.Model]:
+    """Builds the networks that `config.transfer.teachers` names, in their order.
 
-    Returns:
-        For each size all teachers, in their order.
+    Each takes pictures of the size that it was trained at, at most `config.image_size`.
 
     Raises:
         ColorizerError: there is no such run, or its network is another one.
     """
-    runs = {run: _start(run) for run in config.transfer.teachers}
+    return [_build_teacher(config, run) for run in config.transfer.teachers]
 
-    def build(size: int, run: Path) -> keras.Model:
-        arguments = {**config.network_arguments(), "image_size": size}
-        teacher = models.build(config.model, **arguments)
-        teacher.set_weights(_weights_for(teacher, runs[run], run, config.model))
-        # Lest a step records what its gradient does not need.
-        teacher.trainable = False
-        return teacher
 
-    return [[build(size, run) for run in config.transfer.teachers] for size in sizes]
+def _build_teacher(config: FitConfig, run: Path) -> keras.Model:
+    stored = _start(run)
+    size = min(stored.input_shape[1], config.image_size)
+    teacher = models.build(config.model, **{**config.network_arguments(), "image_size": size})
+    teacher.set_weights(_weights_for(teacher, stored, run, config.model))
+    # Lest a step records what its gradient does not need.
+    teacher.trainable = False
+    return teacher
 
 
 def _weights_for(

@@ -13,13 +13,11 @@ from keras import ops
 
 from colorizer import losses
 from colorizer.config import FitConfig
-from colorizer.models.lite_unet import LOGITS, up_to_logits
+from colorizer.models.lite_unet import LOGITS, LOGITS_STRIDE, up_to_logits
 from colorizer.training.building import build_teachers
 
 Tensor = Any
 Teach = Callable[[Tensor], Tensor]
-
-_STRIDE = 32
 
 
 class ClassPredictor(keras.Model):
@@ -56,26 +54,31 @@ class ClassPredictor(keras.Model):
 def taught_by(config: FitConfig) -> Teach | None:
     """Gives what the teachers of `config.transfer` say together, None if there are none.
 
-    Each looks twice: at the picture, and at its mirror image at three quarters of the size. Their
-    logits are averaged.
+    Each looks once, at the size that it was trained at: the first at the picture, the second at
+    its mirror image, and so on, so that they err differently. Their logits are averaged.
 
     Raises:
         ColorizerError: a teacher is missing, or another network.
     """
-    if not config.transfer.teachers:
+    teachers = [up_to_logits(teacher) for teacher in build_teachers(config)]
+    if not teachers:
         return None
-    size = config.image_size
-    smaller = max(_STRIDE, size * 3 // 4 // _STRIDE * _STRIDE)
-    whole, mirrored = (
-        [up_to_logits(teacher) for teacher in teachers]
-        for teachers in build_teachers(config, size, smaller)
-    )
 
     def teach(lightness: Tensor) -> Tensor:
-        image = ops.image.resize(ops.flip(lightness, axis=2), (smaller, smaller), antialias=True)
-        straight = sum(look(lightness, training=False) for look in whole)
-        other = sum(look(image, training=False) for look in mirrored)
-        other = ops.image.resize(ops.flip(other, axis=2), straight.shape[1:3])
-        return (straight + other) / (2 * len(whole))
+        side = lightness.shape[1] // LOGITS_STRIDE
+        looks = [
+            ops.image.resize(_look(teacher, lightness, mirrored=number % 2 == 1), (side, side))
+            for number, teacher in enumerate(teachers)
+        ]
+        return sum(looks) / len(looks)
 
     return teach
+
+
+def _look(teacher: keras.Model, lightness: Tensor, *, mirrored: bool) -> Tensor:
+    size = teacher.input_shape[1:3]
+    image = ops.flip(lightness, axis=2) if mirrored else lightness
+    if size != tuple(lightness.shape[1:3]):
+        image = ops.image.resize(image, size, antialias=True)
+    logits = teacher(image, training=False)
+    return ops.flip(logits, axis=2) if mirrored else logits

@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 from colorizer import losses, models
+from colorizer.ab_classes import CLASSES
 from colorizer.config import FitConfig
 from colorizer.models.lite_unet import LOGITS, up_to_logits
 from colorizer.network_config import LiteConfig, TransferConfig
@@ -55,19 +56,26 @@ def batch() -> tuple[np.ndarray, np.ndarray]:
     return lightness, random.uniform(-0.3, 0.3, (2, SIZE, SIZE, 2)).astype(np.float32)
 
 
-def test_teachers_look_at_the_picture_and_at_its_smaller_mirror_image(runs, batch, tmp_path):
-    teach = taught_by(configured(tmp_path, teachers=tuple(runs)))
+def test_each_teacher_looks_at_its_own_size_and_every_second_one_at_the_mirror_image(
+    runs, batch, tmp_path
+):
     lightness, _ = batch
-    mirrored = ops.image.resize(lightness[:, :, ::-1], (32, 32), antialias=True)
-    expected = []
-    for run in runs:
-        network = keras.models.load_model(run / "model.keras", compile=False)
-        expected.append(logits_of(network, lightness))
-        small = models.build("lite", image_size=32, **LITE.model_dump())
-        small.set_weights(network.get_weights())
-        other = logits_of(small, np.asarray(mirrored))[:, :, ::-1]
-        expected.append(np.asarray(ops.image.resize(other, (16, 16))))
-    np.testing.assert_allclose(teach(lightness), np.mean(expected, axis=0), atol=1e-4)
+    learned = keras.models.load_model(runs[1] / "model.keras", compile=False)
+    small = models.build("lite", image_size=32, **LITE.model_dump())
+    small.set_weights(learned.get_weights())
+    (tmp_path / "small").mkdir()
+    small.save(tmp_path / "small" / "model.keras")
+
+    straight = logits_of(keras.models.load_model(runs[0] / "model.keras", compile=False), lightness)
+    mirrored = np.asarray(ops.image.resize(lightness[:, :, ::-1], (32, 32), antialias=True))
+    other = ops.image.resize(logits_of(small, mirrored)[:, :, ::-1], (16, 16))
+    teach = taught_by(configured(tmp_path, teachers=(runs[0], tmp_path / "small")))
+    np.testing.assert_allclose(teach(lightness), (straight + other) / 2, atol=1e-4)
+
+
+def test_a_teacher_of_larger_pictures_looks_at_what_there_is(runs, batch, tmp_path):
+    smaller = configured(tmp_path, teachers=tuple(runs[:1])).model_copy(update={"image_size": 32})
+    assert taught_by(smaller)(batch[0][:, :32, :32]).shape == (2, 8, 8, CLASSES)
 
 
 @pytest.mark.parametrize("share", [0.25, 1.0])
