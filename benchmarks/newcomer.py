@@ -37,7 +37,7 @@ ACTIVATE = "source .venv/bin/activate"
 SKIPPED = {
     "pip install '.[gpu]'": "gigabytes, for a GPU",
     "scripts/test": "what CI runs",
-    "scripts/train_shipped ": "nine hours, photos from public repositories",
+    "scripts/train_shipped ": "eleven hours, photos from public repositories",
     "TF_CONFIG=": "wants two machines; scripts/train_workers.py stands in for them in a test",
 }
 # What begins so goes on until it is stopped; it is ready when this answers.

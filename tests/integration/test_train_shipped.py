@@ -13,14 +13,19 @@ from PIL import Image
 from colorizer.shipped import load_shipped, read_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
+CATEGORIES = ("objects", "sports", "objects", "faces")
 
 
 @pytest.fixture
 def photo_sets(sample_photos, tmp_path) -> Path:
     """The layout of the large photo sets, with the sample photos in their places."""
     sets = tmp_path / "sets"
-    for name, source in (("train", "train"), ("val", "val"), ("test", "val")):
-        shutil.copytree(sample_photos / source, sets / "photos" / name)
+    for name in ("val", "test"):
+        shutil.copytree(sample_photos / "val", sets / "photos" / name)
+    for category in CATEGORIES:
+        (sets / "photos" / "train" / category).mkdir(parents=True, exist_ok=True)
+    for number, photo in enumerate(sorted((sample_photos / "train").rglob("*.jpg"))):
+        shutil.copy(photo, sets / "photos" / "train" / CATEGORIES[number % len(CATEGORIES)])
     mosaics = sets / "photos_tiny"
     mosaics.mkdir()
     photos = sorted((sample_photos / "train").rglob("*.jpg"))[:16]
@@ -51,12 +56,12 @@ def test_one_command_makes_the_shipped_files_and_goes_on_where_it_was(photo_sets
     words = [ROOT / "scripts" / "train_shipped", tmp_path / "work", tmp_path / "shipped"]
     subprocess.run(words, env=environment, check=True, capture_output=True)
     network, statistics = load_shipped(tmp_path / "shipped")
-    assert network.input_shape == (None, 256, 256, 1) and statistics["train_images"] == 100
+    assert network.input_shape == (None, 256, 256, 1) and statistics["train_images"] == 130
     manifest = read_manifest(tmp_path / "shipped")
     assert [stage["image_size"] for stage in manifest["stages"]] == [
         *[64, 128, 256] * 2,
         *[128, 224, 128, 256, 256],
-        *[128, 256, 256],
+        *[128, 256, 256, 256],
     ]
     named = [figures["name"] for figures in manifest["figures"]]
     assert named == ["faithful", "vivid", "train_alone"]
