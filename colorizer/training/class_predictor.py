@@ -76,9 +76,7 @@ def taught_by(config: FitConfig) -> Teach | None:
 
 
 def _look(teacher: keras.Model, lightness: Tensor, *, mirrored: bool) -> Tensor:
-    size = teacher.input_shape[1:3]
     image = ops.flip(lightness, axis=2) if mirrored else lightness
-    if size != tuple(lightness.shape[1:3]):
-        image = ops.image.resize(image, size, antialias=True)
+    image = ops.image.resize(image, teacher.input_shape[1:3], antialias=True)
     logits = teacher(image, training=False)
     return ops.flip(logits, axis=2) if mirrored else logits
